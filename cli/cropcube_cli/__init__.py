@@ -1,0 +1,1 @@
+"""The command line of cropcube: parse, call one pipeline verb, show the result."""

@@ -1,0 +1,1 @@
+"""cropcube: from a satellite catalogue to an audited crop-type map."""

@@ -1,0 +1,1 @@
+"""Region and season in, scenes out."""

@@ -1,0 +1,1 @@
+"""The small real data set behind the demo."""

@@ -1,0 +1,1 @@
+"""Features of one tile, from its observations."""

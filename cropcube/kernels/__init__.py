@@ -1,0 +1,1 @@
+"""Array in, array out: masks, medians, harmonics, indices, gap filling."""

@@ -1,0 +1,1 @@
+"""The map of one tile, and what is written from maps."""

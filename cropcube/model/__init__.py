@@ -1,0 +1,1 @@
+"""Classifiers: CropNet and the forest."""

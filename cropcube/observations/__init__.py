@@ -1,0 +1,1 @@
+"""Scene and tile in, pixels and mask out."""

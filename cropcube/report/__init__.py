@@ -1,0 +1,1 @@
+"""Accuracy, and the page that shows it."""

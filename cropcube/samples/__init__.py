@@ -1,0 +1,1 @@
+"""Labels, splits and the stream of samples."""
