@@ -1,0 +1,250 @@
+"""A project: its frozen specification (`cropcube.toml`) and where its parts lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shapely.geometry import mapping, shape
+
+from cropcube.domain.grid import Grid, plan_grid
+from cropcube.domain.lattice import check_tile_px
+from cropcube.domain.region import Region
+from cropcube.domain.season import Season
+from cropcube.domain.sensor import SENTINEL2, Sensor
+from cropcube.errors import ConflictError, InvalidInputError, MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILE_NAME = "cropcube.toml"
+REGION_NAME = "region.geojson"
+FORMAT = 1
+SENSORS = {SENTINEL2.name: SENTINEL2}
+
+
+@dataclass(frozen=True)
+class ProjectSpec:
+    """What a project is of; frozen when the project is created."""
+
+    region: Region
+    season: Season
+    sensor: Sensor
+    "With the project's bands only."
+    tile_px: int
+    "Side of a tile at 10 m."
+    epsg: int | None = None
+    "One CRS for the whole project; None for Sentinel-2's own UTM zones."
+
+    def __post_init__(self) -> None:
+        check_tile_px(self.tile_px)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The region's tiles, zone by zone."""
+        return plan_grid(self.region, self.tile_px, self.epsg)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the specification as the tables of `cropcube.toml`."""
+        grid: dict[str, Any] = {"tile_px": self.tile_px}
+        if self.epsg is not None:
+            grid["crs"] = f"EPSG:{self.epsg}"
+        return {
+            "region": {"name": self.region.name, "digest": self.region.digest},
+            "season": {"start": self.season.start, "stop": self.season.stop},
+            "grid": grid,
+            "sensor": {"name": self.sensor.name, "bands": [band.name for band in self.sensor.bands]},
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the specification; the region counts by its geometry, not by its name."""
+        fields = self.fields()
+        del fields["region"]["name"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
+
+    def differences(self, other: ProjectSpec) -> list[str]:
+        """Return, in words, where two specifications differ; region names do not count."""
+        found = []
+        mine, theirs = self.fields(), other.fields()
+        for table, values in mine.items():
+            for key in sorted({*values, *theirs[table]} - {"name" if table == "region" else ""}):
+                if values.get(key) != theirs[table].get(key):
+                    found.append(f"{table}.{key}: {values.get(key)} here, {theirs[table].get(key)} asked for")
+        return found
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder that holds one region and one season."""
+
+    root: Path
+    spec: ProjectSpec
+
+    @property
+    def scenes_path(self) -> Path:
+        """The frozen catalogue (stac-geoparquet)."""
+        return self.root / "scenes.parquet"
+
+    @property
+    def cube_path(self) -> Path:
+        """The cube of observations."""
+        return self.root / "cube.zarr"
+
+    def features_path(self, name: str) -> Path:
+        """Return where the features called `name` (`median-5d`) lie."""
+        return self.root / "features" / f"{name}.zarr"
+
+    @property
+    def model_path(self) -> Path:
+        """The default model folder."""
+        return self.root / "model"
+
+    @property
+    def map_path(self) -> Path:
+        """The crop-type map."""
+        return self.root / "map.zarr"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The records of tasks done."""
+        return self.root / "ledger"
+
+
+def create_project(root: Path, spec: ProjectSpec) -> Project:
+    """Create the project's specification, or find the same one standing.
+
+    The file appears whole or not at all and is never replaced, so two drivers that start at once agree.
+
+    Raises
+    ------
+    ConflictError
+        If the folder holds a project of another specification.
+    """
+    root = root.resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    target = root / FILE_NAME
+    if not target.exists():
+        _place(target, _to_toml(spec), os.link)
+    standing = tomllib.loads(target.read_text(encoding="utf-8"))
+    if standing.get("region", {}).get("digest") == spec.region.digest and not (root / REGION_NAME).exists():
+        _place(root / REGION_NAME, _to_geojson(spec.region), os.replace)
+    project = read_project(root)
+    if project.spec.digest != spec.digest:
+        raise ConflictError(
+            f"{root} holds another project ({'; '.join(project.spec.differences(spec))})",
+            "Use another --project folder, or leave the option out to go on with this one.",
+        )
+    return project
+
+
+def find_project(start: Path) -> Project:
+    """Return the project that holds a folder: the folder itself or its nearest parent with a `cropcube.toml`.
+
+    Raises
+    ------
+    MissingError
+        If there is none.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return read_project(folder)
+    raise MissingError(f"no {FILE_NAME} in {start} or above", "Create a project with `cropcube build --region ...`.")
+
+
+def read_project(root: Path) -> Project:
+    """Read the specification of the project in a folder.
+
+    Raises
+    ------
+    InvalidInputError
+        If `cropcube.toml` or the region's outline is damaged.
+    """
+    path = root / FILE_NAME
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        if tables["format"] != FORMAT:
+            raise InvalidInputError(f"{path} has format {tables['format']}; this cropcube reads {FORMAT}")
+        return Project(root, _to_spec(root, tables))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            f"{path} is damaged ({type(error).__name__}: {error})",
+            "Restore it, or build the region again in another folder.",
+        ) from error
+
+
+def _to_spec(root: Path, tables: dict[str, Any]) -> ProjectSpec:
+    sensor, season, grid = tables["sensor"], tables["season"], tables["grid"]
+    if sensor["name"] not in SENSORS:
+        raise InvalidInputError(f"{root / FILE_NAME}: unknown sensor {sensor['name']!r}", f"Known: {' '.join(SENSORS)}")
+    if not all(isinstance(season[key], date) for key in ("start", "stop")):
+        raise InvalidInputError(f"{root / FILE_NAME}: season.start and season.stop must be dates")
+    crs = grid.get("crs")
+    return ProjectSpec(
+        region=_read_region(root, tables["region"]),
+        season=Season(season["start"], season["stop"]),
+        sensor=SENSORS[sensor["name"]].select(tuple(sensor["bands"])),
+        tile_px=grid["tile_px"],
+        epsg=int(crs.removeprefix("EPSG:")) if crs else None,
+    )
+
+
+def _read_region(root: Path, table: dict[str, Any]) -> Region:
+    path = root / REGION_NAME
+    try:
+        region = Region(table["name"], shape(json.loads(path.read_text(encoding="utf-8"))["geometry"]))
+    except FileNotFoundError:
+        raise MissingError(
+            f"{path} is missing", "Run `cropcube build` with the same --region again; it writes the outline anew."
+        ) from None
+    except (ValueError, KeyError) as error:
+        raise InvalidInputError(f"{path} is damaged ({error})", "Restore it, or delete it and build again.") from error
+    if region.digest != table["digest"]:
+        raise InvalidInputError(
+            f"{path} is not the outline that {FILE_NAME} was created with",
+            "Restore it; a project's region never changes. Another region needs another folder.",
+        )
+    return region
+
+
+def _to_geojson(region: Region) -> str:
+    feature = {"type": "Feature", "properties": {"name": region.name}, "geometry": mapping(region.geometry)}
+    return json.dumps(feature) + "\n"
+
+
+def _to_toml(spec: ProjectSpec) -> str:
+    lines = [
+        "# Written once by `cropcube build`; another region, season, grid, sensor or band list needs another folder.",
+        f"format = {FORMAT}",
+    ]
+    for table, values in spec.fields().items():
+        lines += ["", f"[{table}]"]
+        for key, value in values.items():
+            # JSON strings, lists and integers are TOML too; dates are bare.
+            lines.append(f"{key} = {value.isoformat() if isinstance(value, date) else json.dumps(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _place(target: Path, text: str, put: Callable[[str, Path], None]) -> None:
+    """Write a whole file beside `target`, then `put` it there (``os.link`` never replaces, ``os.replace`` does)."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        put(name, target)
+    except FileExistsError:
+        return  # another driver was first; the caller compares what stands
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,199 @@
+"""How a verb becomes tasks that are done once: reused, erased, written and recorded, in that order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from cropcube.cube.ledger import Ledger, Record
+from cropcube.errors import CropcubeError, ResourceError
+from cropcube.run.cluster import Resources, open_executor, resources
+from cropcube.run.drive import drive
+from cropcube.run.progress import progress_bar
+from cropcube.run.task import Outcome, Task
+
+if TYPE_CHECKING:
+    from cropcube.config import Project
+    from cropcube.run.options import RunOptions
+
+ERASING, BEGUN, DONE, INCOMPLETE, REUSED = "erasing", "begun", "done", "incomplete", "reused"
+
+
+@dataclass(frozen=True)
+class StageTask:
+    """One task of a verb: it owns whole shards."""
+
+    key: str
+    "Its place in the ledger, such as `build/utm31n/s003/r0114c0014`."
+    digest: str
+    "Of everything that decides its result: its own inputs, options, the algorithm's revision."
+    payload: Any
+    "Small and picklable."
+    memory_bytes: int = 0
+    "Projected peak."
+    threads: int = 1
+    "Set by the run: the thread budget that kernels, codecs and torch share."
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a task's `write` returns."""
+
+    state: str = DONE
+    "`done`, or `incomplete` where reads failed."
+    details: Mapping[str, Any] = field(default_factory=dict)
+    "JSON-ready, under 100 kB, no clock times: kept in the ledger."
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """The two module-level functions that a worker calls; both must be harmless to repeat."""
+
+    erase: Callable[[Project, StageTask], None]
+    "Removes every chunk that the task owns."
+    write: Callable[[Project, StageTask], TaskResult]
+    "Makes and writes the task's shards, whole."
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One finished task as the driver keeps it; under 1 kB."""
+
+    key: str
+    state: str
+    "`done`, `incomplete`, `reused`, or `failed`."
+    seconds: float
+    peak_bytes: int
+    bytes_read: int = 0
+    bytes_written: int = 0
+    error: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What came of a stage."""
+
+    stage: str
+    reports: tuple[TaskReport, ...]
+    "Of the tasks that were not reused by the driver itself."
+    reused_before: int
+    seconds: float
+
+    def count(self, state: str) -> int:
+        """Return how many tasks ended in a state."""
+        return sum(report.state == state for report in self.reports) + (self.reused_before if state == REUSED else 0)
+
+    @property
+    def failed(self) -> tuple[TaskReport, ...]:
+        """Tasks that left no result."""
+        return tuple(report for report in self.reports if report.state == "failed")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures, JSON-ready."""
+        return {
+            "stage": self.stage,
+            "tasks": len(self.reports) + self.reused_before,
+            **{state: self.count(state) for state in (DONE, REUSED, INCOMPLETE, "failed")},
+            "seconds": round(self.seconds, 3),
+            "bytes_read": sum(report.bytes_read for report in self.reports),
+            "bytes_written": sum(report.bytes_written for report in self.reports),
+            "peak_memory_bytes": max((report.peak_bytes for report in self.reports), default=0),
+            "slowest": [
+                {"task": report.key, "seconds": round(report.seconds, 3)}
+                for report in sorted(self.reports, key=lambda report: -report.seconds)[:3]
+            ],
+            "errors": [{"task": r.key, "what": r.error, "next_step": r.next_step} for r in self.failed],
+        }
+
+    def raise_failed(self) -> None:
+        """Raise the first failure, if any; the others are counted in its message.
+
+        Raises
+        ------
+        CropcubeError
+            Where a task left no result. What the other tasks wrote is kept.
+        """
+        if self.failed:
+            first = self.failed[0]
+            more = f" (and {len(self.failed) - 1} more tasks)" if len(self.failed) > 1 else ""
+            raise CropcubeError(f"{self.stage} failed in {first.key}{more}: {first.error}", first.next_step)
+
+
+def run_stage(
+    project: Project, stage: str, tasks: Sequence[StageTask], work: StageWork, options: RunOptions
+) -> StageSummary:
+    """Do what is not done yet.
+
+    A task whose record in the ledger is `done` with the wanted digest is reused. Any other is erased where something
+    may stand, written, and only then recorded.
+
+    Raises
+    ------
+    ResourceError
+        Before the first task, if one does not fit the memory of a worker.
+    """
+    began = time.perf_counter()
+    ledger = Ledger(project.ledger_path)
+    standing = {record.key: record for record in ledger.records(stage)}
+    wanted = [task for task in tasks if not _is_done(standing.get(task.key), task)]
+    have = resources(options, len(wanted))
+    _refuse_if_too_big(stage, wanted, have)
+    reports: list[TaskReport] = []
+    if wanted:
+        jobs = (Task(t.key, (project, replace(t, threads=have.threads), work), t.memory_bytes) for t in wanted)
+        with open_executor(have) as executor, progress_bar(stage, len(wanted), options.quiet) as advance:
+            for outcome in drive(executor, perform, jobs):
+                report = _report(outcome)
+                reports.append(report)
+                advance(report.bytes_read + report.bytes_written)
+    return StageSummary(stage, tuple(reports), len(tasks) - len(wanted), time.perf_counter() - began)
+
+
+def perform(job: tuple[Project, StageTask, StageWork]) -> TaskReport:
+    """Do one task on a worker: erase if something else may stand, write, record.
+
+    The record goes through `erasing` and `begun`, so that a kill at any moment is told from a clean slate: chunks of
+    another digest are never left under a new record, and a second driver that does the same task writes the same
+    bytes over them without erasing what the first has finished.
+    """
+    project, task, work = job
+    ledger = Ledger(project.ledger_path)
+    standing = ledger.read(task.key)
+    if _is_done(standing, task):
+        return TaskReport(task.key, REUSED, 0.0, 0)
+    if standing is not None and (standing.state, standing.digest) != (BEGUN, task.digest):
+        ledger.write(Record(task.key, task.digest, ERASING, {}))
+        work.erase(project, task)
+    ledger.write(Record(task.key, task.digest, BEGUN, {}))
+    result = work.write(project, task)
+    ledger.write(Record(task.key, task.digest, result.state, result.details))
+    return TaskReport(task.key, result.state, 0.0, 0, result.bytes_read, result.bytes_written)
+
+
+def _is_done(record: Record | None, task: StageTask) -> bool:
+    return record is not None and record.state == DONE and record.digest == task.digest
+
+
+def _report(outcome: Outcome[TaskReport]) -> TaskReport:
+    if outcome.result is not None:
+        return replace(outcome.result, seconds=outcome.seconds, peak_bytes=outcome.peak_bytes)
+    what = outcome.error.what if outcome.error else ""
+    next_step = outcome.error.next_step if outcome.error else ""
+    return TaskReport(outcome.key, "failed", outcome.seconds, outcome.peak_bytes, error=what, next_step=next_step)
+
+
+def _refuse_if_too_big(stage: str, tasks: Sequence[StageTask], have: Resources) -> None:
+    if not tasks:
+        return
+    largest = max(tasks, key=lambda task: task.memory_bytes)
+    if largest.memory_bytes > have.memory_bytes:
+        raise ResourceError(
+            f"{stage}: task {largest.key} is projected to need {largest.memory_bytes / 2**30:.2f} GiB; "
+            f"one of {have.workers} workers has {have.memory_bytes / 2**30:.2f} GiB",
+            "Use fewer --workers, raise --memory-limit, or create the project with a smaller --tile-px.",
+        )
