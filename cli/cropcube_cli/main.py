@@ -1,0 +1,78 @@
+"""The `cropcube` command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated
+
+import typer
+
+COMMANDS = (
+    "build",
+    "status",
+    "features",
+    "train",
+    "predict",
+    "evaluate",
+    "export",
+    "extract",
+    "regions",
+    "catalogs",
+    "demo",
+    "info",
+)
+"""In the order of a job, each a module of `cropcube_cli.commands` with a function of the same name."""
+
+INTERRUPTED = 130
+
+
+def make_app() -> typer.Typer:
+    """Return the command-line application; the modules of the commands import nothing heavy until one runs."""
+    app = typer.Typer(
+        name="cropcube",
+        help="From a satellite catalogue to an audited crop-type map.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def root(
+        version: Annotated[
+            bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
+        ] = False,
+    ) -> None:
+        """From a satellite catalogue to an audited crop-type map."""
+
+    for name in COMMANDS:
+        module = importlib.import_module(f"cropcube_cli.commands.{name}")
+        app.command(name)(getattr(module, name))
+    return app
+
+
+def main() -> None:
+    """Run the command line; exit code 1 for errors of work, 2 for usage, 130 for Ctrl-C."""
+    from cropcube.errors import CropcubeError
+
+    try:
+        make_app()()
+    except CropcubeError as error:
+        sys.stderr.write(f"error: {error.what}\n")
+        if error.next_step:
+            sys.stderr.write(f"  -> {error.next_step}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what is done is kept; run the same command again to go on\n")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"cropcube {version('cropcube')}")
+        raise typer.Exit
