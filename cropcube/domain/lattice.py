@@ -130,11 +130,11 @@ class PixelBox:
 
     def x_centres(self) -> NDArray[np.float64]:
         """Return pixel-centre x coordinates in metres, ascending."""
-        return self.bounds[0] + (np.arange(self.width) + 0.5) * self.resolution_m
+        return self.bounds[0] + (np.arange(self.width, dtype=np.float64) + 0.5) * self.resolution_m
 
     def y_centres(self) -> NDArray[np.float64]:
         """Return pixel-centre y coordinates in metres, descending."""
-        return self.bounds[3] - (np.arange(self.height) + 0.5) * self.resolution_m
+        return self.bounds[3] - (np.arange(self.height, dtype=np.float64) + 0.5) * self.resolution_m
 
     def at(self, resolution_m: int) -> PixelBox:
         """Return the smallest box at another resolution that covers this one."""
