@@ -1,1 +1,1 @@
-"""The small real data set behind the demo."""
+"""The small real data set behind `cropcube demo`."""

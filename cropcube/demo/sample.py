@@ -1,0 +1,131 @@
+"""The shipped sample, as arrays: pixels, dates, clouds and labels are real."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cropcube.domain.sensor import SENTINEL2
+from cropcube.errors import InvalidInputError, MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+PATCH = "0000280849BAC91C_32631_2018-08-01_2019-11-30"
+COLOURS = {
+    1110: "#e0b040",
+    1200: "#f5e050",
+    1500: "#c98f5a",
+    1510: "#a0622d",
+    5100: "#b05fa8",
+    8100: "#d6336c",
+    9120: "#66b24a",
+}
+"""Ours: the sample's legend has no colours."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Time series and labels of one square of ground."""
+
+    epsg: int
+    left_m: int
+    "x of the left edge."
+    top_m: int
+    "y of the top edge."
+    mgrs_tile: str
+    when: tuple[datetime, ...]
+    "Acquisitions, UTC, ascending."
+    bands: Mapping[str, NDArray[Any]]
+    "(T, Y, X) by label at native resolution: uint16 reflectance x 10000 (0 = no data), SCL uint8."
+    sun_elevation: tuple[float | None, ...]
+    "Degrees, by date; None where the file has none."
+    sun_azimuth: tuple[float | None, ...]
+    labels_YX: NDArray[np.uint16]
+    "Crop-type codes at 10 m, 0 = none."
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """Left, bottom, right, top in metres."""
+        height, width = self.labels_YX.shape
+        return self.left_m, self.top_m - height * 10, self.left_m + width * 10, self.top_m
+
+
+@dataclass(frozen=True)
+class LegendRow:
+    """One crop type of the sample."""
+
+    code: int
+    name: str
+    colour: str
+
+
+def _open(name: str) -> xr.Dataset:
+    """Return one shipped file in memory, undecoded but for its times."""
+    import xarray as xr
+
+    resource = files("cropcube.demo").joinpath("data", f"{name}_{PATCH}.nc")
+    if not resource.is_file():
+        raise MissingError(f"the sample file {resource.name} is not in the package", "Install cropcube again.")
+    with as_file(resource) as path, xr.open_dataset(path, engine="h5netcdf", mask_and_scale=False) as dataset:
+        return dataset.load()
+
+
+def _pixels(variable: xr.DataArray) -> NDArray[Any]:
+    """Return stored integers whose fill is 0 and whose scale is the one of the cube (or 1 for classes)."""
+    fill = variable.attrs.get("_FillValue", 0)
+    scale = float(variable.attrs.get("scale_factor", 1))
+    expected = 1.0 if variable.name == SENTINEL2.quality.name else 1e-4
+    if fill != 0 or not np.isclose(scale, expected):
+        raise InvalidInputError(
+            f"{variable.name} of the sample has fill {fill} and scale {scale}, not 0 and {expected}",
+            "The shipped files were changed: install cropcube again.",
+        )
+    return np.ascontiguousarray(variable.values)
+
+
+def _angles(variable: xr.DataArray) -> tuple[float | None, ...]:
+    """Return degrees by date; the file's fill is 0."""
+    return tuple(None if value == 0 else float(value) for value in variable.values)
+
+
+def load_sample() -> Sample:
+    """Read the shipped files.
+
+    Raises
+    ------
+    MissingError, InvalidInputError
+        If the package was installed without them, or they were changed.
+    """
+    fine, coarse, labels = _open("S2_L2A_10m"), _open("S2_L2A_20m"), _open("OUTPUT_POLY-110_10m")
+    names = [band.name for band in (*SENTINEL2.bands, SENTINEL2.quality)]
+    bands = {name: _pixels(fine[name] if name in fine else coarse[name]) for name in names}
+    seconds = fine["timestamp"].values.astype("datetime64[s]").astype(np.int64)
+    zeniths = _angles(coarse["sunZenithAngles"])
+    return Sample(
+        epsg=int(fine.attrs["epsg"]),
+        left_m=round(float(fine["x"][0]) - 5),
+        top_m=round(float(fine["y"][0]) + 5),
+        mgrs_tile=str(fine.attrs["tile"]),
+        when=tuple(datetime.fromtimestamp(int(second), UTC) for second in seconds),
+        bands=bands,
+        sun_elevation=tuple(None if zenith is None else 90.0 - zenith for zenith in zeniths),
+        sun_azimuth=_angles(coarse["sunAzimuthAngles"]),
+        labels_YX=np.ascontiguousarray(labels["CT"].values),
+    )
+
+
+def sample_legend() -> tuple[LegendRow, ...]:
+    """Return the crop types that occur in the sample, by code, with names as shipped and colours of ours."""
+    text = files("cropcube.demo").joinpath("data", "legend.csv").read_text(encoding="utf-8")
+    rows = {int(row["code"]): row["name"] for row in csv.DictReader(text.splitlines()) if row["layer"] == "CT"}
+    return tuple(LegendRow(code, rows[code], colour) for code, colour in sorted(COLOURS.items()))
