@@ -1,0 +1,208 @@
+// Median of the clear observations of each window, fused over the uint16 input and the mask.
+//
+// A pixel's clear observations are counted from the mask, which all bands share; an unclear observation is replaced by
+// the largest value, so that the clear ones are the first `count` of the sorted series whatever they are (65535 too).
+// Short windows: a sorting network (Batcher's odd-even merge, Knuth vol. 3, algorithm 5.2.2M) in registers.
+// Long ones: the value of a given rank found bit by bit, by counting, in a block that stays in the cache.
+#pragma once
+
+#include <utility>
+
+#include "lanes.hpp"
+
+namespace cropcube {
+
+// What to reduce. Dates are grouped by window: those of window w are dates[offsets[w]] ... dates[offsets[w + 1] - 1].
+struct WindowMedian {
+    const std::uint16_t* reflectance;  // (dates, bands, pixels)
+    const std::uint8_t* valid;         // (dates, pixels)
+    const std::int32_t* dates;
+    const std::int32_t* offsets;       // (windows + 1)
+    std::size_t bands, pixels, windows;
+    std::uint16_t* median;             // (windows, bands, pixels)
+    std::uint16_t* clear_count;        // (windows, pixels)
+};
+
+constexpr std::size_t BLOCK = 512;           // pixels whose masks are held at once
+constexpr std::size_t LONGEST_NETWORK = 16;  // dates; longer windows go bit by bit
+
+// int16 values of scratch that one thread needs for windows of up to `longest` dates.
+constexpr std::size_t scratch_size(std::size_t longest) { return BLOCK * (2 * longest + 1); }
+
+namespace {
+
+template <int N>
+struct Network {
+    int count = 0;
+    int low[N * N / 2 + 1] = {};
+    int high[N * N / 2 + 1] = {};
+
+    constexpr Network() {
+        for (int p = 1; p < N; p *= 2) {
+            for (int k = p; k >= 1; k /= 2) {
+                for (int j = k % p; j + k < N; j += 2 * k) {
+                    for (int i = 0; i < k && i + j + k < N; ++i) {
+                        if ((i + j) / (2 * p) == (i + j + k) / (2 * p)) {
+                            low[count] = i + j;
+                            high[count] = i + j + k;
+                            ++count;
+                        }
+                    }
+                }
+            }
+        }
+    }
+};
+
+template <int N>
+struct Sorter {
+    static constexpr Network<N> network{};
+
+    template <std::size_t... I>
+    static inline void sort(Lanes (&series)[N], std::index_sequence<I...>) {
+        (exchange(series[network.low[I]], series[network.high[I]]), ...);
+    }
+
+    static inline void exchange(Lanes& a, Lanes& b) {
+        const Lanes least = smaller(a, b);
+        b = larger(a, b);
+        a = least;
+    }
+};
+
+// The block of one window: where its rows start and what its masks say.
+struct Block {
+    const WindowMedian& work;
+    std::size_t window, first, count;  // first pixel and number of pixels
+    std::int16_t* mask;                // (dates, BLOCK): all ones where clear
+    std::int16_t* clear;               // (BLOCK): number of clear dates
+    std::int16_t* values;              // (dates, BLOCK): room for a long window's values
+
+    std::size_t dates() const { return work.offsets[window + 1] - work.offsets[window]; }
+    std::size_t date(std::size_t k) const { return work.dates[work.offsets[window] + k]; }
+    const std::uint16_t* row(std::size_t k, std::size_t band) const {
+        return work.reflectance + (date(k) * work.bands + band) * work.pixels + first;
+    }
+    std::uint16_t* median(std::size_t band) const {
+        return work.median + (window * work.bands + band) * work.pixels + first;
+    }
+};
+
+CROPCUBE_INLINE void read_mask(const Block& block) {
+    for (std::size_t i = 0; i < BLOCK; ++i) block.clear[i] = 0;
+    for (std::size_t k = 0; k < block.dates(); ++k) {
+        const std::uint8_t* valid = block.work.valid + block.date(k) * block.work.pixels + block.first;
+        std::int16_t* mask = block.mask + k * BLOCK;
+        for (std::size_t i = 0; i < block.count; ++i) mask[i] = static_cast<std::int16_t>(-(valid[i] != 0));
+        for (std::size_t i = block.count; i < BLOCK; ++i) mask[i] = 0;
+        for (std::size_t i = 0; i < BLOCK; ++i) block.clear[i] = static_cast<std::int16_t>(block.clear[i] - mask[i]);
+    }
+    std::uint16_t* clear_count = block.work.clear_count + block.window * block.work.pixels + block.first;
+    for (std::size_t i = 0; i < block.count; ++i) clear_count[i] = static_cast<std::uint16_t>(block.clear[i]);
+}
+
+CROPCUBE_INLINE Lanes masked(const Block& block, std::size_t band, std::size_t k, std::size_t at) {
+    const Lanes raw = load_raw(block.row(k, band) + at, block.count - at);
+    return choose(load(block.mask + k * BLOCK + at), raw, same(INT16_MAX));
+}
+
+CROPCUBE_INLINE void write_median(const Block& block, std::size_t band, std::size_t at, Lanes low, Lanes high) {
+    const Lanes seen = less(same(0), load(block.clear + at));
+    RawLanes keep;
+    std::memcpy(&keep, &seen, sizeof keep);
+    const RawLanes mean = static_cast<RawLanes>(mean_half_up(low, high) & keep);
+    store_raw(block.median(band) + at, mean, block.count - at);
+}
+
+// Ranks of the two middle values among `clear` sorted ones: (clear - 1) / 2 and clear / 2.
+CROPCUBE_INLINE Lanes low_rank(Lanes clear) { return static_cast<Lanes>((clear - same(1)) >> 1); }
+CROPCUBE_INLINE Lanes high_rank(Lanes clear) { return static_cast<Lanes>(clear >> 1); }
+
+template <int N>
+void by_network(const Block& block) {
+    for (std::size_t band = 0; band < block.work.bands; ++band) {
+        for (std::size_t at = 0; at < block.count; at += LANES) {
+            Lanes series[N];
+            for (int k = 0; k < N; ++k) series[k] = masked(block, band, k, at);
+            Sorter<N>::sort(series, std::make_index_sequence<Sorter<N>::network.count>{});
+            const Lanes clear = load(block.clear + at);
+            Lanes low = series[0], high = series[0];
+            for (int k = 1; k <= N / 2; ++k) {
+                low = choose(equal(low_rank(clear), same(static_cast<std::int16_t>(k))), series[k], low);
+                high = choose(equal(high_rank(clear), same(static_cast<std::int16_t>(k))), series[k], high);
+            }
+            write_median(block, band, at, low, high);
+        }
+    }
+}
+
+// The value of rank (clear - 1) / 2, from the highest bit down: a bit is set where enough values lie below.
+CROPCUBE_INLINE Lanes lower_middle(const std::int16_t* values, std::size_t dates, Lanes rank) {
+    Lanes found = same(INT16_MIN);
+    for (int bit = 15; bit >= 0; --bit) {
+        const Lanes candidate = static_cast<Lanes>(found ^ same(static_cast<std::int16_t>(1u << bit)));
+        Lanes below = same(0);
+        for (std::size_t k = 0; k < dates; ++k) {
+            below = static_cast<Lanes>(below - less(load(values + k * BLOCK), candidate));
+        }
+        found = choose(less(rank, below), found, candidate);
+    }
+    return found;
+}
+
+// The value of rank clear / 2: the lower middle again where it repeats, else the next larger value.
+CROPCUBE_INLINE Lanes upper_middle(const std::int16_t* values, std::size_t dates, Lanes low, Lanes rank) {
+    Lanes up_to = same(0), next = same(INT16_MAX);
+    for (std::size_t k = 0; k < dates; ++k) {
+        const Lanes value = load(values + k * BLOCK);
+        const Lanes above = less(low, value);
+        up_to = static_cast<Lanes>(up_to + same(1) + above);
+        next = smaller(next, choose(above, value, same(INT16_MAX)));
+    }
+    return choose(less(rank, up_to), low, next);
+}
+
+CROPCUBE_INLINE void by_bits(const Block& block) {
+    const std::size_t dates = block.dates();
+    for (std::size_t band = 0; band < block.work.bands; ++band) {
+        for (std::size_t k = 0; k < dates; ++k) {
+            for (std::size_t at = 0; at < block.count; at += LANES) {
+                store(block.values + k * BLOCK + at, masked(block, band, k, at));
+            }
+        }
+        for (std::size_t at = 0; at < block.count; at += LANES) {
+            const Lanes clear = load(block.clear + at);
+            const Lanes low = lower_middle(block.values + at, dates, low_rank(clear));
+            write_median(block, band, at, low, upper_middle(block.values + at, dates, low, high_rank(clear)));
+        }
+    }
+}
+
+template <std::size_t... I>
+CROPCUBE_INLINE void sort_or_search(const Block& block, std::index_sequence<I...>) {
+    const std::size_t dates = block.dates();
+    if (dates > LONGEST_NETWORK) {
+        by_bits(block);
+        return;
+    }
+    const bool done = ((dates == I + 1 && (by_network<static_cast<int>(I + 1)>(block), true)) || ...);
+    for (std::size_t band = 0; !done && band < block.work.bands; ++band) {
+        std::memset(block.median(band), 0, block.count * sizeof(std::uint16_t));
+    }
+}
+
+// Reduces the pixels [first, stop). `scratch` has room for scratch_size(longest window).
+CROPCUBE_INLINE void reduce_pixels(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch) {
+    for (; first < stop; first += BLOCK) {
+        const std::size_t count = stop - first < BLOCK ? stop - first : BLOCK;
+        for (std::size_t window = 0; window < work.windows; ++window) {
+            const std::size_t dates = work.offsets[window + 1] - work.offsets[window];
+            const Block block{work, window, first, count, scratch + BLOCK, scratch, scratch + BLOCK * (1 + dates)};
+            read_mask(block);
+            sort_or_search(block, std::make_index_sequence<LONGEST_NETWORK>{});
+        }
+    }
+}
+
+}  // namespace
+}  // namespace cropcube
