@@ -25,6 +25,7 @@ COMMANDS = (
 """In the order of a job, each a module of `cropcube_cli.commands` with a function of the same name."""
 
 INTERRUPTED = 130
+"""Exit code of typer after Ctrl-C (128 + SIGINT)."""
 
 
 def make_app() -> typer.Typer:
@@ -63,11 +64,10 @@ def main() -> None:
         if error.next_step:
             sys.stderr.write(f"  -> {error.next_step}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what is done is kept; run the same command again to go on\n")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            sys.stderr.write("interrupted: what is done is kept; run the same command again to go on\n")
+        raise
 
 
 def _show_version(value: bool) -> None:

@@ -44,15 +44,19 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     from rich.table import Table
 
     made = Table(title=title, title_justify="left")
-    rows = [[str(cell) for cell in row] for row in rows]
+    cells = [[str(cell) for cell in row] for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(
             row[index].replace(".", "").replace(",", "").strip("%-+ ").isdigit() for row in rows
         )
         made.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
+    for row in cells:
         made.add_row(*(escape(cell) for cell in row))
     return made
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "").replace(",", "").strip("%-+ ").isdigit()
 
 
 def size(count: float) -> str:

@@ -75,10 +75,10 @@ def _processor() -> str:
 
 def _native() -> str:
     try:
-        from cropcube.kernels import _native
+        import cropcube.kernels._native as native
     except ImportError as error:
         return f"missing ({error}); reinstall cropcube"
-    return Path(str(_native.__file__)).name
+    return Path(str(native.__file__)).name
 
 
 def _gpus() -> list[str]:

@@ -113,7 +113,8 @@ class DaskExecutor:
         """Wait for the first of the futures."""
         from distributed import wait
 
-        return list(wait(list(pending), return_when="FIRST_COMPLETED").done)
+        with self.client.as_current():  # not the default client: that would catch every dask computation of the user's
+            return list(wait(list(pending), return_when="FIRST_COMPLETED").done)
 
 
 @contextlib.contextmanager
