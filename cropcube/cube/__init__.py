@@ -1,1 +1,1 @@
-"""The Zarr stores of a project: the only place that opens Zarr for writing."""
+"""The stores: the only place that opens Zarr for writing, and the ledger of tasks."""

@@ -1,0 +1,193 @@
+"""How the arrays of a store are laid out: dimensions, chunks, shards, and who may write what.
+
+The cube is written by slab (32 days of a tile) and read by tile; features are read by tile and by scattered pixels;
+the map is read by desktop GIS. Each has its own chunks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.season import SLAB_DAYS
+from cropcube.domain.sensor import NOT_ACQUIRED, READ_FAILED, REFLECTANCE_SCALE
+from cropcube.errors import LayoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from cropcube.domain.season import Season
+    from cropcube.domain.sensor import Sensor
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | tuple[JSON, ...] | Mapping[str, JSON] | None"
+
+CUBE_CHUNK_PX = 256
+FEATURE_CHUNK_PX = 64
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array, in every zone of a store; y and x follow the leading dimensions."""
+
+    name: str
+    resolution_m: int
+    leading: tuple[tuple[str, int], ...]
+    'Names and lengths of the dimensions before y and x: `(("time", 362), ("band", 4))`.'
+    dtype: str
+    fill_value: int | float
+    chunk: tuple[int, ...]
+    "Smallest piece that is read: leading dimensions, y, x."
+    shard: tuple[int, ...] | None
+    "Smallest piece that is written, one file; None = chunks are files of their own (the map)."
+    attrs: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """Name of the group of its resolution."""
+        return f"r{self.resolution_m}m"
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Names of all dimensions."""
+        return (*(name for name, _ in self.leading), "y", "x")
+
+    @property
+    def unit(self) -> tuple[int, ...]:
+        """What one file holds, and so what one writer must own."""
+        return self.shard or self.chunk
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Return the shape of the array over `height` rows and `width` columns."""
+        return (*(length for _, length in self.leading), height, width)
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """All that a store holds in every zone."""
+
+    kind: str
+    "`cube`, `features` or `map`."
+    arrays: tuple[ArraySpec, ...]
+    coordinates: Mapping[str, tuple[str | int | float | date, ...]] = field(default_factory=dict)
+    "Labels of the leading dimensions; a dimension whose labels differ by resolution is given as `band@10`."
+    attrs: Mapping[str, JSON] = field(default_factory=dict)
+
+    def labels(self, dimension: str, resolution_m: int) -> tuple[str | int | float | date, ...] | None:
+        """Return the labels of a leading dimension at one resolution, or None if it has none."""
+        return self.coordinates.get(f"{dimension}@{resolution_m}", self.coordinates.get(dimension))
+
+
+def largest_divisor(side_px: int, limit_px: int) -> int:
+    """Return the largest divisor of a tile's side that is not over `limit_px`."""
+    return next(n for n in range(min(side_px, limit_px), 0, -1) if side_px % n == 0)
+
+
+def tile_side(tile_px: int, resolution_m: int) -> int:
+    """Return the side in pixels at one resolution of a tile of `tile_px` pixels at 10 m."""
+    return tile_px * FINEST_M // resolution_m
+
+
+def cube_spec(season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
+    """Return the layout of the cube: every calendar day of the season, one shard = 32 days x all bands x one tile.
+
+    Parameters
+    ----------
+    season
+        Gives the time axis.
+    sensor
+        Gives bands and resolutions.
+    tile_px
+        Side of a tile at 10 m.
+    """
+    arrays: list[ArraySpec] = []
+    time = ("time", season.days)
+    coordinates: dict[str, tuple[str | int | float | date, ...]] = {
+        "time": tuple(season.date_of(day) for day in range(season.days))
+    }
+    for resolution_m in sensor.resolutions:
+        side = tile_side(tile_px, resolution_m)
+        inner = largest_divisor(side, CUBE_CHUNK_PX)
+        names = sensor.bands_at(resolution_m)
+        if names:
+            count = len(names)
+            coordinates[f"band@{resolution_m}"] = names
+            arrays.append(
+                ArraySpec(
+                    "reflectance", resolution_m, (time, ("band", count)), "uint16", 0,
+                    (1, count, inner, inner), (SLAB_DAYS, count, side, side), _reflectance_attrs(),
+                )
+            )  # fmt: skip
+        if resolution_m == sensor.quality.resolution_m:
+            arrays.append(
+                ArraySpec(
+                    "quality", resolution_m, (time,), "uint8", NOT_ACQUIRED,
+                    (1, inner, inner), (SLAB_DAYS, side, side), _quality_attrs(sensor),
+                )
+            )  # fmt: skip
+    return StoreSpec("cube", tuple(arrays), coordinates, {"sensor": sensor.name, "season": str(season)})
+
+
+def feature_array(
+    name: str, resolution_m: int, leading: tuple[tuple[str, int], ...], dtype: str, fill_value: float, tile_px: int
+) -> ArraySpec:
+    """Return the layout of one array of features: one shard = all steps and bands of one tile."""
+    side = tile_side(tile_px, resolution_m)
+    inner = largest_divisor(side, FEATURE_CHUNK_PX)
+    lengths = tuple(length for _, length in leading)
+    return ArraySpec(name, resolution_m, leading, dtype, fill_value, (*lengths, inner, inner), (*lengths, side, side))
+
+
+def map_array(name: str, dtype: str, tile_px: int, attrs: Mapping[str, JSON]) -> ArraySpec:
+    """Return the layout of one array of the map at 10 m: unsharded, so that GDAL 3.12 reads it; a chunk is a tile."""
+    return ArraySpec(name, FINEST_M, (), dtype, 0, (tile_px, tile_px), None, attrs)
+
+
+def owned_ranges(spec: ArraySpec, shape: tuple[int, ...], ranges: tuple[range, ...]) -> tuple[range, ...]:
+    """Return the range of files along every dimension, refusing what is not made of whole files.
+
+    Parameters
+    ----------
+    spec
+        The array.
+    shape
+        Its shape.
+    ranges
+        What is to be written or erased, along every dimension.
+
+    Raises
+    ------
+    LayoutError
+        If the ranges leave the array or cut a shard: two writers of one shard lose each other's values silently.
+    """
+    for name, length, unit, span in zip(spec.dimensions, shape, spec.unit, ranges, strict=True):
+        if not 0 <= span.start < span.stop <= length:
+            raise LayoutError(
+                f"{spec.name} at {spec.resolution_m} m: {name} {span.start}:{span.stop} lies outside 0:{length}",
+                "Write within the array.",
+            )
+        if span.start % unit or (span.stop % unit and span.stop != length):
+            raise LayoutError(
+                f"{spec.name} at {spec.resolution_m} m: {name} {span.start}:{span.stop} cuts a shard of {unit}",
+                "A task writes whole shards: two writers of one shard lose each other's values.",
+            )
+    return tuple(range(r.start // u, -(-r.stop // u)) for r, u in zip(ranges, spec.unit, strict=True))
+
+
+def _reflectance_attrs() -> dict[str, JSON]:
+    """Return attributes that leave integers integers (`scale_factor` would make xarray decode to float64)."""
+    return {
+        "long_name": "surface reflectance",
+        "standard_name": "surface_bidirectional_reflectance",
+        "units": "1",
+        "reflectance_scale": REFLECTANCE_SCALE,
+        "comment": "stored integer times reflectance_scale is surface reflectance; 0 is no data",
+    }
+
+
+def _quality_attrs(sensor: Sensor) -> dict[str, JSON]:
+    return {
+        "long_name": f"{sensor.quality.name} class",
+        "comment": f"{NOT_ACQUIRED} not acquired, 1 to {sensor.quality_max} the class, {READ_FAILED} read failed",
+    }

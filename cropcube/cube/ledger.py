@@ -1,0 +1,163 @@
+"""The ledger: one small record per task, written after the data.
+
+Nothing is inferred from a file's existence. A record holds the digest of what made the data; the same digest means the
+work is done. Records hold no clock time, so that two runs of the same work leave the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cropcube.cube.objects import discard_leftovers, replace_bytes
+from cropcube.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from cropcube.cube.layout import JSON
+
+_KEY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*(/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)*")
+_SUFFIX = ".json"
+
+
+def canonical(value: JSON) -> bytes:
+    """Return JSON with sorted keys and no spaces: the same value gives the same bytes.
+
+    Raises
+    ------
+    InvalidInputError
+        If the value is not JSON (NaN and infinities are not).
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"not plain JSON: {error}", "Records hold strings, numbers, lists and maps.") from None
+
+
+def digest(*parts: JSON) -> str:
+    """Return the SHA-256 of the canonical JSON of all parts, in hex."""
+    return hashlib.sha256(canonical(list(parts))).hexdigest()
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one task."""
+
+    key: str
+    "`build/utm31n/s003/r0114c0014`; becomes a path within the ledger."
+    digest: str
+    "Of everything that determines the task's data: its scenes, its options, the algorithm's revision."
+    state: str
+    "`done`, or `incomplete` where some reads failed; `erasing` and `begun` on the way there."
+    details: Mapping[str, JSON] = field(default_factory=dict)
+    "JSON; what failed stands under `failed`."
+
+    @property
+    def content_digest(self) -> str:
+        """Digest of the data as they are, failures included: what tasks downstream depend on."""
+        return digest(self.digest, self.state, self.details.get("failed"))
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        parts: dict[str, JSON] = {"digest": self.digest, "state": self.state, "details": dict(self.details)}
+        return canonical({"key": self.key, **parts}) + b"\n"
+
+
+class Ledger:
+    """The records of a project, one file each.
+
+    Parameters
+    ----------
+    path
+        Folder of the ledger; made by the first record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, key: str) -> Record | None:
+        """Return the record of a task, or None if there is none (a torn or foreign file counts as none)."""
+        return _load(self._file(key), key)
+
+    def write(self, record: Record) -> None:
+        """Put a record in place, whole or not at all.
+
+        Raises
+        ------
+        ResourceError
+            If the disk is full or cannot be written.
+        """
+        replace_bytes(self._file(record.key), record.encode(), self.path)
+
+    def withdraw(self, key: str) -> None:
+        """Remove a record; nothing happens if there is none."""
+        self._file(key).unlink(missing_ok=True)
+
+    def withdraw_all(self, prefix: str) -> int:
+        """Remove all records whose key starts with the folder `prefix`; return how many there were."""
+        count = 0
+        for path, _ in self._files(prefix):
+            path.unlink(missing_ok=True)
+            count += 1
+        return count
+
+    def records(self, prefix: str = "") -> Iterator[Record]:
+        """Yield the records below the folder `prefix` (all by default), ordered by key."""
+        for path, key in self._files(prefix):
+            record = _load(path, key)
+            if record is not None:
+                yield record
+
+    def sweep(self) -> int:
+        """Remove what killed writes have left; never what a living process is writing. Return how many."""
+        return discard_leftovers(self.path)
+
+    def _file(self, key: str) -> Path:
+        if not _KEY.fullmatch(key) or len(key) > 400:
+            raise InvalidInputError(
+                f"ledger key {key!r} is not made of plain names",
+                "Keys are folders: letters, digits, '_', '-', '+' and '.', parted by '/', none starting with '.'.",
+            )
+        return self.path / (key + _SUFFIX)
+
+    def _files(self, prefix: str) -> Iterator[tuple[Path, str]]:
+        folder = self.path
+        if prefix:
+            self._file(prefix.rstrip("/"))
+            folder = self.path / prefix.rstrip("/")
+        yield from _walk(folder, f"{prefix.rstrip('/')}/" if prefix else "")
+
+
+def _walk(folder: Path, stem: str) -> Iterator[tuple[Path, str]]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, f"{stem}{entry.name}/")
+            elif entry.name.endswith(_SUFFIX):
+                yield folder / entry.name, stem + entry.name[: -len(_SUFFIX)]
+
+
+def _load(path: Path, key: str) -> Record | None:
+    try:
+        fields = json.loads(path.read_bytes())
+        record = Record(fields["key"], fields["digest"], fields["state"], fields["details"])
+        whole = (
+            record.key == key
+            and isinstance(record.digest, str)
+            and isinstance(record.state, str)
+            and isinstance(record.details, dict)
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if whole else None

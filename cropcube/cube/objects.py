@@ -1,0 +1,193 @@
+"""Files that appear whole or not at all, and the leftovers of those that never appeared.
+
+A file is written beside the store, in `.NAME.partial`, under a name that says which process writes it, and renamed into
+place. So a killed write leaves nothing in the store itself, and its leftover is found without walking two million
+objects and told from the work of a second live driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from zarr.storage import LocalStore
+
+from cropcube.errors import ResourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+FOREIGN_LEFTOVER_S = 24 * 3600
+"""Age at which an unfinished file of another host, whose processes cannot be asked, counts as left over."""
+_COUNT = itertools.count()
+_NAME = re.compile(r"(?P<host>.+)~(?P<pid>\d+)~(?P<born>\d+)~\d+")
+
+
+def partial_folder(path: Path) -> Path:
+    """Return the folder where unfinished files of the store or ledger at `path` lie (on the same file system)."""
+    real = path.resolve()
+    return real.with_name(f".{real.name}.partial")
+
+
+def partial_path(path: Path) -> Path:
+    """Return a fresh name for an unfinished file of `path`, which tells who writes it."""
+    folder = partial_folder(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    pid = os.getpid()
+    return folder / f"{_host()}~{pid}~{_born(pid)}~{next(_COUNT)}"
+
+
+def replace_bytes(path: Path, value: Any, owner: Path) -> None:
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made.
+    value
+        Anything with the buffer protocol.
+    owner
+        The store or ledger it belongs to.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or cannot be written; the file that stood before stands unchanged.
+    """
+    unfinished = None
+    try:
+        unfinished = partial_path(owner)
+        unfinished.write_bytes(value)
+        _move(unfinished, path)
+    except OSError as error:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
+        raise ResourceError(
+            f"{owner} cannot be written ({path.name}): {error.strerror or error}",
+            "Nothing was marked done. Make room or mend the folder and run the same command again.",
+        ) from error
+
+
+def remove_file(path: Path, owner: Path) -> None:
+    """Remove a file of a store, and the folders that thereby become empty."""
+    path.unlink(missing_ok=True)
+    for folder in path.parents:
+        if folder == owner:
+            return
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+def discard_leftovers(path: Path) -> int:
+    """Remove what killed writers of `path` left behind; return how many files and folders that were.
+
+    A leftover is told by its name: its process is gone, or it is of another host and a day old.
+    """
+    folder = partial_folder(path)
+    count = 0
+    if not folder.is_dir():
+        return 0
+    for entry in os.scandir(folder):
+        if not _is_left_over(entry):
+            continue
+        count += 1
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            (folder / entry.name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return count
+
+
+class ShardStore(LocalStore):
+    """A local store for writers that own whole shards.
+
+    Objects appear whole or not at all. A chunk that stands is never read: it is replaced as a whole (Zarr would read
+    it first, and fail on a damaged one).
+    """
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return metadata as they stand, chunks as absent."""
+        if "/c/" in key:
+            return None
+        return await super().get(key, prototype, byte_range)
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Put an object in place, whole or not at all."""
+        self._check_writable()
+        await asyncio.to_thread(replace_bytes, self.root / key, value.as_buffer_like(), self.root)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object and the folders that become empty."""
+        self._check_writable()
+        await asyncio.to_thread(remove_file, self.root / key, self.root)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename into place; another process may remove the empty folder in between."""
+    for attempt in itertools.count():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(source, target)
+            return
+        except FileNotFoundError:
+            if attempt >= 100 or not source.exists():
+                raise
+
+
+def _host() -> str:
+    """Return where process numbers are ours: the host and, in containers, the space of process numbers."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"{socket.gethostname()}.{space}"
+
+
+def _is_left_over(entry: os.DirEntry[str]) -> bool:
+    match = _NAME.fullmatch(entry.name)
+    if match is None:
+        return False
+    if match["host"] == _host():
+        return _born(int(match["pid"])) != int(match["born"])
+    try:
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > FOREIGN_LEFTOVER_S
+    except FileNotFoundError:
+        return False
+
+
+def _born(pid: int) -> int:
+    """Return when a process started, in the system's ticks (numbers of processes come again); 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as status:
+            return int(status.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return _alive_without_proc(pid)
+
+
+def _alive_without_proc(pid: int) -> int:
+    """Return 1 if the process lives, where the system has no /proc."""
+    if os.path.isdir("/proc/self"):
+        return 0
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return 0
+    except PermissionError:
+        return 1
+    return 1

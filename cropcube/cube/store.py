@@ -1,0 +1,391 @@
+"""A store of pixels: zones, resolutions and arrays, written by whole shards."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from zarr.storage import LocalStore, StorePath
+
+from cropcube.cube.layout import ArraySpec, owned_ranges, tile_side
+from cropcube.cube.ledger import canonical
+from cropcube.cube.objects import ShardStore, discard_leftovers, partial_path, remove_file
+from cropcube.cube.template import PRESENT, TILES_GROUP, describe, write_template
+from cropcube.domain.lattice import Lattice, PixelBox, Tile
+from cropcube.domain.season import SLAB_DAYS
+from cropcube.errors import ConflictError, LayoutError, MissingError, ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cropcube.cube.layout import StoreSpec
+    from cropcube.domain.grid import Grid
+
+PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
+"""Writes the same bytes every time; zarrs' does not."""
+VERBS = {"cube": "cropcube build", "features": "cropcube features", "map": "cropcube predict"}
+
+
+@dataclass(frozen=True)
+class StoredZone:
+    """The rectangle of tiles that a store's arrays cover in one zone."""
+
+    lattice: Lattice
+    tile_px: int
+    square: int
+    window: tuple[int, int, int, int]
+    "First row, first column, rows, columns in tiles."
+
+    def box(self, resolution_m: int) -> PixelBox:
+        """Return the pixels that the arrays cover at one resolution."""
+        row, col, rows, cols = self.window
+        side = tile_side(self.tile_px, resolution_m)
+        return PixelBox(self.lattice, resolution_m, row * side, col * side, rows * side, cols * side)
+
+
+class Store:
+    """A Zarr store of the project; groups are `/{zone}/r10m`, `/{zone}/r20m`.
+
+    Use `create` or `open`. Opening reads one file; arrays are opened when they are first used.
+    """
+
+    def __init__(self, path: Path, attrs: Mapping[str, Any], writable: bool) -> None:
+        own = attrs["cropcube"]
+        self.path = path
+        self.writable = writable
+        self.kind: str = own["kind"]
+        self.attrs = {name: value for name, value in attrs.items() if name != "cropcube"}
+        self.coordinates: dict[str, tuple[Any, ...]] = {n: tuple(v) for n, v in own["coordinates"].items()}
+        "Labels by dimension, or by `dimension@resolution`; dates as ISO text."
+        self.zones = {zone["name"]: _zone_of(zone) for zone in own["zones"]}
+        self.arrays = {(a["name"], a["resolution_m"]): _array_of(a) for a in own["arrays"]}
+        self._opened: dict[tuple[str, bool], zarr.Array[Any]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store.open, (self.path, self.writable)
+
+    @classmethod
+    def exists(cls, path: Path) -> bool:
+        """Return whether a whole store stands at `path`. Withdraw a stage's records before making a missing store."""
+        return (path / "zarr.json").is_file()
+
+    @classmethod
+    def create(cls, path: Path, grid: Grid, spec: StoreSpec) -> Store:
+        """Make an empty store, or open the one that stands if it is laid out the same.
+
+        The store appears whole, with all metadata and coordinates; two processes may call this at once.
+
+        Raises
+        ------
+        ConflictError
+            If a store with another layout stands there.
+        ResourceError
+            If the disk is full or cannot be written.
+        """
+        wanted = describe(grid, spec)
+        if not cls.exists(path):
+            _create_whole(path, grid, spec)
+        store = cls.open(path, writable=True)
+        standing = _root_attrs(path)
+        if standing != json.loads(canonical(wanted)):
+            raise ConflictError(
+                f"{path} stands with another layout ({_difference(standing, wanted)})",
+                "Use another --project folder, or remove the store to make it anew.",
+            )
+        return store
+
+    @classmethod
+    def open(cls, path: Path, writable: bool = False) -> Store:
+        """Open a store that stands.
+
+        Raises
+        ------
+        MissingError
+            If there is none.
+        LayoutError
+            If what stands is not a store of ours.
+        """
+        if not cls.exists(path):
+            kind = "map" if path.name.startswith("map") else "cube" if path.name.startswith("cube") else "features"
+            raise MissingError(f"there is no store {path}", f"`{VERBS[kind]}` makes it.")
+        try:
+            return cls(path, _root_attrs(path), writable)
+        except (KeyError, TypeError, ValueError) as error:
+            raise LayoutError(
+                f"{path} is not a store of this version of cropcube ({type(error).__name__}: {error})",
+                "Remove it and run the command that makes it again.",
+            ) from error
+
+    def zone(self, name: str) -> StoredZone:
+        """Return what the store covers in a zone.
+
+        Raises
+        ------
+        MissingError
+            If the store has no such zone.
+        """
+        try:
+            return self.zones[name]
+        except KeyError:
+            raise MissingError(f"{self.path} has no zone {name!r}", f"It has: {' '.join(self.zones)}") from None
+
+    def array(self, name: str, resolution_m: int) -> ArraySpec:
+        """Return the layout of an array.
+
+        Raises
+        ------
+        MissingError
+            If the store has no such array.
+        """
+        try:
+            return self.arrays[name, resolution_m]
+        except KeyError:
+            known = ", ".join(f"{n} at {r} m" for n, r in self.arrays)
+            raise MissingError(f"{self.path} has no {name} at {resolution_m} m", f"It has: {known}") from None
+
+    def labels(self, dimension: str, resolution_m: int) -> tuple[Any, ...]:
+        """Return the labels of a leading dimension at one resolution (dates as ISO text); empty if it has none."""
+        return self.coordinates.get(f"{dimension}@{resolution_m}", self.coordinates.get(dimension, ()))
+
+    def read(self, zone: str, name: str, box: PixelBox, leading: tuple[slice | list[int], ...] = ()) -> NDArray[Any]:
+        """Read pixels; outside the array there is the fill value.
+
+        Parameters
+        ----------
+        zone, name
+            Which array; its resolution is the box's.
+        box
+            Rows and columns, anywhere on the zone's lattice.
+        leading
+            Slice or ascending list of indices for the first of the leading dimensions; the others are read whole.
+        """
+        spec, whole = self._find(zone, name, box)
+        chosen = _leading_indices(spec, leading)
+        shape = (*(len(indices) for indices in chosen), *box.shape)
+        part = box.intersection(whole)
+        if part is None or 0 in shape:
+            return np.full(shape, spec.fill_value, spec.dtype)
+        array = self._open(f"{zone}/{spec.group}/{name}")
+        key: tuple[Any, ...] = tuple(_as_selection(indices) for indices in chosen)
+        values: NDArray[Any] = np.asarray(array.oindex[(*key, *part.slices_in(whole))])
+        if part == box:
+            return values
+        result = np.full(shape, spec.fill_value, spec.dtype)
+        result[(..., *part.slices_in(box))] = values
+        return result
+
+    def write(self, zone: str, name: str, box: PixelBox, values: NDArray[Any], start: tuple[int, ...] = ()) -> None:
+        """Write whole shards; pieces that hold nothing but the fill value leave no object.
+
+        Parameters
+        ----------
+        zone, name
+            Which array; its resolution is the box's.
+        box
+            Rows and columns.
+        values
+            All leading dimensions, then rows and columns, in the array's own dtype.
+        start
+            First index along each of the first leading dimensions; 0 for the others.
+
+        Raises
+        ------
+        LayoutError
+            If the values do not fit, or do not cover whole shards.
+        ResourceError
+            If the disk is full or cannot be written.
+        """
+        spec, whole = self._find(zone, name, box)
+        lengths = values.shape[: len(spec.leading)]
+        if values.dtype != spec.dtype or values.ndim != len(spec.dimensions) or values.shape[-2:] != box.shape:
+            raise LayoutError(
+                f"{name} at {spec.resolution_m} m takes {spec.dtype} over {spec.dimensions}, {box.shape} at the end; "
+                f"got {values.dtype} {values.shape}",
+                "Write in the array's own type and shape.",
+            )
+        starts = (*start, *(0 for _ in range(len(lengths) - len(start))))
+        leading = tuple(range(first, first + length) for first, length in zip(starts, lengths, strict=True))
+        ranges = self._check_owned(spec, whole, box, leading)
+        self._put(f"{zone}/{spec.group}/{name}", ranges, values)
+
+    def erase(self, zone: str, name: str, box: PixelBox, leading: tuple[range, ...] = ()) -> None:
+        """Remove the objects of whole shards, as if they had never been written.
+
+        Parameters
+        ----------
+        leading
+            Range along each of the first leading dimensions; the others are erased whole.
+        """
+        spec, whole = self._find(zone, name, box)
+        rest = tuple(range(length) for _, length in spec.leading[len(leading) :])
+        ranges = self._check_owned(spec, whole, box, (*leading, *rest))
+        shape = spec.shape(*whole.shape)
+        self._remove(f"{zone}/{spec.group}/{name}", owned_ranges(spec, shape, ranges))
+
+    def present(self, zone: str) -> NDArray[np.uint8]:
+        """Return whether each tile has any observation on each day: (day, tile row, tile column) of the arrays."""
+        return np.asarray(self._open(f"{zone}/{TILES_GROUP}/{PRESENT}")[...])
+
+    def days_present(self, tile: Tile) -> NDArray[np.int32]:
+        """Return the days since the season's start on which a tile has any observation, ascending."""
+        zone = self.zone(tile.lattice.name)
+        row, col = tile.row - zone.window[0], tile.col - zone.window[1]
+        if not (0 <= row < zone.window[2] and 0 <= col < zone.window[3]):
+            return np.zeros(0, np.int32)
+        seen = self._open(f"{tile.lattice.name}/{TILES_GROUP}/{PRESENT}")[:, row, col]
+        return np.flatnonzero(np.asarray(seen)).astype(np.int32)
+
+    def mark_present(self, zone: str, slab: int, square: tuple[int, int], days: Mapping[Tile, Iterable[int]]) -> None:
+        """Say on which days of a slab the tiles of a build square have any observation; replaces what was said before.
+
+        Parameters
+        ----------
+        zone
+            Name of the zone.
+        slab
+            Which 32 days.
+        square
+            Row and column of the square (absolute, as `ZoneGrid.squares` counts).
+        days
+            Days since the season's start; tiles that are left out have none.
+
+        Raises
+        ------
+        LayoutError
+            If a day is not of the slab or a tile not of the square.
+        """
+        array = self._open(f"{zone}/{TILES_GROUP}/{PRESENT}")
+        spans, where = self._square(zone, slab, square, array.shape)
+        values = np.zeros([len(span) for span in spans], np.uint8)
+        first_row, first_col = self.zone(zone).window[:2]
+        for tile, present in days.items():
+            for day in present:
+                at = (day, tile.row - first_row, tile.col - first_col)
+                if any(index not in span for index, span in zip(at, spans, strict=True)):
+                    raise LayoutError(
+                        f"day {day} of tile {tile.name} is not of slab {slab} and square {square}",
+                        "A build task marks the tiles and days it owns.",
+                    )
+                values[tuple(index - span.start for index, span in zip(at, spans, strict=True))] = 1
+        if values.any():
+            self._put(f"{zone}/{TILES_GROUP}/{PRESENT}", spans, values)
+        else:
+            self._remove(f"{zone}/{TILES_GROUP}/{PRESENT}", where)
+
+    def erase_present(self, zone: str, slab: int, square: tuple[int, int]) -> None:
+        """Forget what `mark_present` said about a slab of a square."""
+        self.mark_present(zone, slab, square, {})
+
+    def sweep(self) -> int:
+        """Remove what killed writes have left; never what a living process is writing. Return how many files."""
+        return discard_leftovers(self.path)
+
+    def _find(self, zone: str, name: str, box: PixelBox) -> tuple[ArraySpec, PixelBox]:
+        stored = self.zone(zone)
+        if box.lattice != stored.lattice:
+            raise LayoutError(f"a box of {box.lattice.name} in zone {zone}", "Read and write each zone by itself.")
+        return self.array(name, box.resolution_m), stored.box(box.resolution_m)
+
+    def _check_owned(
+        self, spec: ArraySpec, whole: PixelBox, box: PixelBox, leading: tuple[range, ...]
+    ) -> tuple[range, ...]:
+        ranges = (*leading, *(range(part.start, part.stop) for part in box.slices_in(whole)))
+        owned_ranges(spec, spec.shape(*whole.shape), ranges)
+        return ranges
+
+    def _square(
+        self, zone: str, slab: int, square: tuple[int, int], shape: tuple[int, ...]
+    ) -> tuple[tuple[range, ...], tuple[range, ...]]:
+        stored = self.zone(zone)
+        side = stored.square
+        first = (slab * SLAB_DAYS, square[0] * side - stored.window[0], square[1] * side - stored.window[1])
+        unit = (SLAB_DAYS, side, side)
+        spans = tuple(range(f, min(f + u, n)) for f, u, n in zip(first, unit, shape, strict=True))
+        if any(f < 0 or not span for f, span in zip(first, spans, strict=True)):
+            raise LayoutError(f"slab {slab} of square {square} is not of {zone} in {self.path}", "Plan from its grid.")
+        return spans, tuple(range(f // u, f // u + 1) for f, u in zip(first, unit, strict=True))
+
+    def _open(self, name: str, writing: bool = False) -> zarr.Array[Any]:
+        if (name, writing) not in self._opened:
+            store = ShardStore(self.path) if writing else LocalStore(self.path, read_only=True)
+            with zarr.config.set({"codec_pipeline.path": PIPELINE}):
+                self._opened[name, writing] = zarr.Array.open(StorePath(store, name))
+        return self._opened[name, writing]
+
+    def _put(self, name: str, ranges: tuple[range, ...], values: NDArray[Any]) -> None:
+        if not self.writable:
+            raise LayoutError(f"{self.path} is open for reading", "Open it with writable=True.")
+        self._open(name, writing=True)[tuple(slice(span.start, span.stop) for span in ranges)] = values
+
+    def _remove(self, name: str, where: tuple[range, ...]) -> None:
+        folder = self.path / name
+        for indices in itertools.product(*where):
+            remove_file(folder.joinpath("c", *map(str, indices)), self.path)
+
+
+def _create_whole(path: Path, grid: Grid, spec: StoreSpec) -> None:
+    unfinished = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = partial_path(path)
+        write_template(unfinished, grid, spec)
+        unfinished.rename(path)
+    except OSError as error:
+        if unfinished is not None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        if Store.exists(path):
+            return
+        raise ResourceError(
+            f"{path} cannot be made: {error.strerror or error}", "Make room or mend the folder and run the same again."
+        ) from error
+
+
+def _root_attrs(path: Path) -> dict[str, Any]:
+    attrs: dict[str, Any] = json.loads((path / "zarr.json").read_bytes())["attributes"]
+    return attrs
+
+
+def _difference(standing: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    pairs = [(standing, wanted), (standing["cropcube"], wanted["cropcube"])]
+    names = {name for one, other in pairs for name in {*one, *other} if one.get(name) != other.get(name)}
+    return f"differing in {', '.join(sorted(names - {'cropcube'}))}"
+
+
+def _zone_of(fields: Mapping[str, Any]) -> StoredZone:
+    lattice = Lattice(fields["name"], fields["epsg"], fields["left_m"], fields["top_m"])
+    row, col, rows, cols = fields["window"]
+    return StoredZone(lattice, fields["tile_px"], fields["square"], (row, col, rows, cols))
+
+
+def _array_of(fields: Mapping[str, Any]) -> ArraySpec:
+    fill = math.nan if fields["fill_value"] == "NaN" else fields["fill_value"]
+    leading = tuple((name, length) for name, length in fields["leading"])
+    shard = None if fields["shard"] is None else tuple(fields["shard"])
+    return ArraySpec(
+        fields["name"], fields["resolution_m"], leading, fields["dtype"], fill, tuple(fields["chunk"]), shard,
+        fields["attrs"],
+    )  # fmt: skip
+
+
+def _leading_indices(spec: ArraySpec, chosen: tuple[slice | list[int], ...]) -> list[range | list[int]]:
+    indices: list[range | list[int]] = []
+    for number, (name, length) in enumerate(spec.leading):
+        wanted = chosen[number] if number < len(chosen) else slice(None)
+        found = range(length)[wanted] if isinstance(wanted, slice) else wanted
+        if any(not 0 <= index < length for index in found):
+            raise LayoutError(f"{spec.name} has {name} 0:{length}; asked for {found}", "Ask within the axis.")
+        indices.append(found)
+    return indices
+
+
+def _as_selection(indices: range | list[int]) -> slice | list[int]:
+    return slice(indices.start, indices.stop, indices.step) if isinstance(indices, range) else indices
