@@ -81,11 +81,10 @@ def polygons_of(geometry: BaseGeometry) -> BaseGeometry:
 def _clean(name: str, geometry: BaseGeometry) -> BaseGeometry:
     """Return the valid, flat polygonal part of a geometry, cut at the antimeridian."""
     parts = [part for part in shapely.get_parts(shapely.force_2d(geometry)) if shapely.get_dimensions(part) == 2]
-    flat = [polygon for part in parts for polygon in shapely.get_parts(part)]
-    if any(_wraps(polygon) for polygon in flat):
+    flat = [polygon for part in parts for polygon in shapely.get_parts(polygons_of(part))]
+    cleaned: BaseGeometry = shapely.multipolygons(flat) if len(flat) > 1 else flat[0]
+    if not cleaned.is_valid or any(_wraps(polygon) for polygon in flat):
         cleaned = shapely.union_all([_cut(polygon) if _wraps(polygon) else _valid(polygon) for polygon in flat])
-    else:
-        cleaned = _valid(shapely.multipolygons(flat) if len(flat) > 1 else flat[0])
     if cleaned.is_empty or cleaned.area == 0:
         raise InvalidInputError(f"region {name!r} has no area", "Give polygons that enclose something.")
     return cleaned
