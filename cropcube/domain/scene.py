@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+import shapely
+
 from cropcube.domain.season import solar_day
 from cropcube.errors import MissingError
 
@@ -23,6 +26,11 @@ class Radiometry:
     offset: float
     reason: str
     "Which rule decided, in words."
+
+    @property
+    def offset_dn(self) -> int:
+        """Offset in counts of the file: -1000 for -0.1 at a scale of 1e-4."""
+        return round(self.offset / self.scale)
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Scene:
     @property
     def solar_day(self) -> date:
         """Calendar day at the mean solar time of the footprint's centre."""
-        return solar_day(self.when, float(self.geometry.centroid.x))
+        return solar_day(self.when, _centre_longitude(self.geometry))
 
     def asset(self, band: str) -> Asset:
         """Return the file of a band.
@@ -80,3 +88,13 @@ class Scene:
             raise MissingError(
                 f"scene {self.id} has no band {band}", f"It has: {' '.join(sorted(self.assets))}"
             ) from None
+
+
+def _centre_longitude(footprint: BaseGeometry) -> float:
+    """Return the longitude of a footprint's centroid, also of one that is split at the antimeridian."""
+    west, _, east, _ = footprint.bounds
+    if east - west <= 180:
+        return float(footprint.centroid.x)
+    joined = shapely.transform(footprint, lambda lonlat: np.column_stack([lonlat[:, 0] % 360, lonlat[:, 1]]))
+    centre = float(joined.centroid.x)
+    return centre - 360 if centre > 180 else centre
