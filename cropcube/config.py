@@ -229,8 +229,9 @@ def _to_toml(spec: ProjectSpec) -> str:
     for table, values in spec.fields().items():
         lines += ["", f"[{table}]"]
         for key, value in values.items():
-            # JSON strings, lists and integers are TOML too; dates are bare.
-            lines.append(f"{key} = {value.isoformat() if isinstance(value, date) else json.dumps(value)}")
+            # JSON strings, lists and integers are TOML too (but for surrogate pairs and a bare DEL); dates are bare.
+            text = json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")
+            lines.append(f"{key} = {value.isoformat() if isinstance(value, date) else text}")
     return "\n".join(lines) + "\n"
 
 

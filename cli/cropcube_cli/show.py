@@ -46,9 +46,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     made = Table(title=title, title_justify="left")
     cells = [[str(cell) for cell in row] for row in rows]
     for index, column in enumerate(columns):
-        numeric = bool(rows) and all(
-            row[index].replace(".", "").replace(",", "").strip("%-+ ").isdigit() for row in rows
-        )
+        numeric = bool(cells) and all(_is_number(row[index]) for row in cells)
         made.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         made.add_row(*(escape(cell) for cell in row))
