@@ -1,0 +1,178 @@
+"""Maps as cloud-optimised GeoTIFFs: what every desktop GIS opens."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+import rasterio
+import rasterio.shutil
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from cropcube.domain.lattice import PixelBox
+from cropcube.domain.map_product import CLEAR_COUNT, CONFIDENCE, CROP, DTYPES, NO_DATA
+from cropcube.errors import InvalidInputError, ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cropcube.cube.store import Store
+    from cropcube.domain.legend import Legend
+
+LAYERS = {"crop": CROP, "confidence": CONFIDENCE, "clear-count": CLEAR_COUNT}
+"""What can be exported: the word on the command line, and the array."""
+BLOCK_PX = 512
+_WINDOW_PX = 6 * BLOCK_PX
+_CACHE_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True)
+class CogSpec:
+    """What one file holds."""
+
+    array: str
+    "`crop`, `confidence` or `clear_count`."
+    box: PixelBox
+    "Its pixels."
+    legend: Legend
+    "Names and colours of the classes."
+    tags: Mapping[str, str] = field(default_factory=dict)
+    "How the map was made."
+
+
+def write_cog(store: Store, spec: CogSpec, target: Path) -> int:
+    """Write one array of a map as a COG, window by window, and put it in place whole.
+
+    Parameters
+    ----------
+    store
+        The map.
+    spec
+        Which array, which pixels.
+    target
+        The file; one that stands is replaced. Class names go beside it (`FILE.aux.xml`), where GDAL looks for them.
+
+    Returns
+    -------
+    size
+        Bytes of the file.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder is missing or cannot be written.
+    ResourceError
+        If writing fails on the way: a full disk, most often. Nothing is left behind.
+    """
+    scratch = _scratch_beside(target)
+    try:
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO", GDAL_NUM_THREADS="1"):
+            plain, done = scratch / "plain.tif", scratch / "cog.tif"
+            _write_plain(store, spec, plain)
+            rasterio.shutil.copy(str(plain), str(done), driver="COG", **_cog_options(spec))
+        size = done.stat().st_size
+        _place(done, spec, target)
+    except (OSError, RasterioError) as error:
+        raise ResourceError(
+            f"{target} could not be written ({error})", "Look at the free space and the permissions of its folder."
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return size
+
+
+def _scratch_beside(target: Path) -> Path:
+    """Return a fresh folder on the target's own file system, so that the file is moved and not copied."""
+    if target.is_dir():
+        raise InvalidInputError(f"{target} is a folder", "Give the name of a file, map.tif say.")
+    try:
+        return Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise InvalidInputError(
+            f"cannot write in {target.parent} ({error.strerror})", "Make the folder, or choose another one."
+        ) from error
+
+
+def _write_plain(store: Store, spec: CogSpec, path: Path) -> None:
+    """Write a tiled GeoTIFF without overviews: what the COG driver reads from."""
+    profile: dict[str, Any] = {
+        "driver": "GTiff", "dtype": DTYPES[spec.array], "count": 1, "nodata": NO_DATA,
+        "width": spec.box.width, "height": spec.box.height,
+        "crs": spec.box.lattice.crs, "transform": spec.box.transform,
+        "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX,
+        "compress": "deflate", "zlevel": 1, "sparse_ok": True, "bigtiff": "if_safer",
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as file:
+        file.set_band_description(1, spec.array)
+        file.update_tags(**_tags(spec))
+        if spec.array == CROP:
+            file.write_colormap(1, colour_table(spec.legend))
+        for piece in _pieces(spec.box):
+            values = store.read(spec.box.lattice.name, spec.array, piece)
+            if values.any():
+                row, col = piece.row - spec.box.row, piece.col - spec.box.col
+                file.write(values, 1, window=Window(col, row, piece.width, piece.height))
+
+
+def colour_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:
+    """Return red, green, blue and opacity by map value; 0 (no data) is transparent."""
+    table = {NO_DATA: (0, 0, 0, 0)}
+    for value, entry in enumerate(legend.classes, 1):
+        table[value] = (*entry.rgb, 255)
+    return table
+
+
+def _pieces(box: PixelBox) -> Iterator[PixelBox]:
+    """Yield windows that cut no block of the file, row by row."""
+    for row in range(0, box.height, _WINDOW_PX):
+        for col in range(0, box.width, _WINDOW_PX):
+            height, width = min(_WINDOW_PX, box.height - row), min(_WINDOW_PX, box.width - col)
+            yield PixelBox(box.lattice, box.resolution_m, box.row + row, box.col + col, height, width)
+
+
+def _tags(spec: CogSpec) -> dict[str, str]:
+    tags = {"AREA_OR_POINT": "Area", **spec.tags}
+    if spec.array == CROP:
+        tags["legend"] = json.dumps(spec.legend.as_json(), ensure_ascii=False)
+        tags |= {f"class_{value}": entry.name for value, entry in enumerate(spec.legend.classes, 1)}
+    return tags
+
+
+def _cog_options(spec: CogSpec) -> dict[str, str]:
+    """Return how the COG is laid out; classes are never averaged."""
+    return {
+        "COMPRESS": "DEFLATE",
+        "LEVEL": "9",
+        "BLOCKSIZE": str(BLOCK_PX),
+        "BIGTIFF": "IF_SAFER",
+        "SPARSE_OK": "TRUE",
+        "OVERVIEWS": "IGNORE_EXISTING",
+        "OVERVIEW_RESAMPLING": "MODE" if spec.array == CROP else "AVERAGE",
+    }
+
+
+def _place(done: Path, spec: CogSpec, target: Path) -> None:
+    """Move the file into place; the class names of an older one never stand beside a newer one."""
+    names = target.with_name(target.name + ".aux.xml")
+    names.unlink(missing_ok=True)
+    os.replace(done, target)
+    if spec.array == CROP:
+        written = done.with_name("names.xml")
+        written.write_text(_category_names(spec.legend), encoding="utf-8")
+        os.replace(written, names)
+
+
+def _category_names(legend: Legend) -> str:
+    """Return GDAL's side file with the class names, which QGIS shows in its legend."""
+    lines = "".join(f"      <Category>{escape(name)}</Category>\n" for name in ("no data", *legend.names))
+    return (
+        '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
+        f"{lines}    </CategoryNames>\n  </PAMRasterBand>\n</PAMDataset>\n"
+    )
