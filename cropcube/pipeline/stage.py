@@ -139,6 +139,7 @@ def run_stage(
     """
     began = time.perf_counter()
     ledger = Ledger(project.ledger_path)
+    ledger.sweep()
     standing = {record.key: record for record in ledger.records(stage)}
     wanted = [task for task in tasks if not _is_done(standing.get(task.key), task)]
     have = resources(options, len(wanted))

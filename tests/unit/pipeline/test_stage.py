@@ -1,0 +1,158 @@
+"""Tasks are done once: reused, erased, written, recorded, and told apart after a kill at any moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shapely.geometry import box
+
+from cropcube.config import Project, ProjectSpec
+from cropcube.cube.ledger import Ledger, Record
+from cropcube.domain.region import Region
+from cropcube.domain.season import Season
+from cropcube.domain.sensor import SENTINEL2
+from cropcube.errors import CropcubeError, ReadError, ResourceError
+from cropcube.pipeline.stage import StageTask, StageWork, TaskResult, perform, run_stage
+from cropcube.run.options import RunOptions
+
+SPEC = ProjectSpec(Region("r", box(4, 50, 4.01, 50.01)), Season.of_year(2020), SENTINEL2, 96)
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+def chunks(project: Project, task: StageTask) -> Path:
+    return project.root / "store" / task.key.replace("/", "_")
+
+
+def erase(project: Project, task: StageTask) -> None:
+    folder = chunks(project, task)
+    for number, path in enumerate(sorted(folder.glob("*"))):
+        if task.payload.get("kill_erase") == number:
+            raise Killed
+        path.unlink()
+
+
+def write(project: Project, task: StageTask) -> TaskResult:
+    """Write one file per name in the payload; planned to die or fail before the n-th."""
+    folder = chunks(project, task)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(task.payload["names"]):
+        if task.payload.get("kill_write") == number:
+            raise Killed
+        (folder / name).write_text(f"{task.digest} {name}")
+    if task.payload.get("fail"):
+        raise ReadError("scene S1 cannot be read", "Run it again.")
+    state = "incomplete" if task.payload.get("miss") else "done"
+    return TaskResult(state, {"failed": ["S1"] if task.payload.get("miss") else []}, 10, 20)
+
+
+WORK = StageWork(erase, write)
+SERIAL = RunOptions("serial", quiet=True)
+
+
+def task(digest: str, *names: str, key: str = "toy/utm31n/r0001c0001", **payload: Any) -> StageTask:
+    return StageTask(key, digest, {"names": names, **payload})
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path, SPEC)
+
+
+def test_a_second_run_does_no_work(project: Project) -> None:
+    tasks = [task("d", "a", "b", key=f"toy/utm31n/r{n:04d}c0001") for n in range(3)]
+    first = run_stage(project, "toy", tasks, WORK, SERIAL)
+    assert (first.count("done"), first.count("reused")) == (3, 0)
+    before = tree(project.root)
+    second = run_stage(project, "toy", [replace(t, payload={"names": (), "fail": True}) for t in tasks], WORK, SERIAL)
+    assert (second.count("done"), second.count("reused"), second.failed) == (0, 3, ())
+    assert tree(project.root) == before
+
+
+def test_another_digest_erases_what_stood(project: Project) -> None:
+    run_stage(project, "toy", [task("old", "a", "b")], WORK, SERIAL)
+    run_stage(project, "toy", [task("new", "b", "c")], WORK, SERIAL)
+    stored = {name: text for name, text in tree(project.root).items() if name.startswith("store")}
+    assert stored == {
+        "store/toy_utm31n_r0001c0001/b": b"new b",
+        "store/toy_utm31n_r0001c0001/c": b"new c",
+    }
+
+
+def test_an_incomplete_task_is_done_again_and_only_it(project: Project) -> None:
+    tasks = [task("d", "a"), task("d", "a", key="toy/x", miss=True)]
+    assert run_stage(project, "toy", tasks, WORK, SERIAL).count("incomplete") == 1
+    again = run_stage(project, "toy", [tasks[0], task("d", "a", key="toy/x")], WORK, SERIAL)
+    assert (again.count("done"), again.count("reused")) == (1, 1)
+    assert run_stage(project, "toy", tasks, WORK, SERIAL).count("reused") == 2
+
+
+def test_a_failed_task_is_named_and_leaves_no_record_of_done(project: Project) -> None:
+    summary = run_stage(project, "toy", [task("d", "a", fail=True), task("d", "a", key="toy/x")], WORK, SERIAL)
+    assert [r.error for r in summary.failed] == ["scene S1 cannot be read"]
+    assert summary.count("done") == 1
+    assert summary.as_dict()["errors"][0]["next_step"] == "Run it again."
+    record = Ledger(project.ledger_path).read("toy/utm31n/r0001c0001")
+    assert record is not None
+    assert record.state == "begun"
+    with pytest.raises(CropcubeError, match=r"toy failed in toy/utm31n.*S1"):
+        summary.raise_failed()
+
+
+def test_a_task_too_big_is_refused_before_the_first(project: Project) -> None:
+    tasks = [task("d", "a"), replace(task("d", "a", key="toy/big"), memory_bytes=3 * 2**30)]
+    with pytest.raises(ResourceError, match=r"toy/big.*3.00 GiB.*1.00 GiB"):
+        run_stage(project, "toy", tasks, WORK, RunOptions("serial", memory_limit=2**30, quiet=True))
+    assert tree(project.root) == {}
+
+
+names = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
+attempts = st.lists(
+    st.tuples(st.sampled_from(["one", "two"]), st.none() | st.integers(0, 4), st.none() | st.integers(0, 4)), max_size=5
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents=st.tuples(names, names), killed=attempts, last=st.sampled_from(["one", "two"]))
+def test_after_any_history_of_kills_the_result_is_that_of_a_clean_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    contents: tuple[list[str], list[str]],
+    killed: list[tuple[str, int | None, int | None]],
+    last: str,
+) -> None:
+    of = dict(zip(("one", "two"), contents, strict=True))
+    tried = Project(tmp_path_factory.mktemp("tried"), SPEC)
+    clean = Project(tmp_path_factory.mktemp("clean"), SPEC)
+    for digest, kill_erase, kill_write in killed:
+        attempt = task(digest, *of[digest], kill_erase=kill_erase, kill_write=kill_write)
+        try:
+            perform((tried, attempt, WORK))
+        except Killed:
+            continue
+    for project in (tried, clean):
+        report = perform((project, task(last, *of[last]), WORK))
+        assert report.state in ("done", "reused")
+    assert tree(tried.root) == tree(clean.root)
+
+
+def test_a_driver_that_comes_late_finds_the_work_done(project: Project) -> None:
+    perform((project, task("d", "a"), WORK))
+    late = perform((project, task("d", "a", kill_write=0, kill_erase=0), WORK))
+    assert late.state == "reused"
+
+
+def test_a_second_driver_on_a_begun_task_does_not_erase_what_the_first_wrote(project: Project) -> None:
+    Ledger(project.ledger_path).write(Record("toy/utm31n/r0001c0001", "d", "begun", {}))
+    report = perform((project, task("d", "a", kill_erase=0), WORK))
+    assert report.state == "done"
