@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -25,12 +26,24 @@ class ReadCounts:
     "Pixels of those blocks, wanted or not."
     retries: int = 0
     "Attempts that were repeated after a transient failure."
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, *, files: int = 0, bytes_read: int = 0, pixels_decoded: int = 0, retries: int = 0) -> None:
+        """Add to the counts, from any thread."""
+        with self._lock:
+            self.files += files
+            self.bytes_read += bytes_read
+            self.pixels_decoded += pixels_decoded
+            self.retries += retries
 
 
 class Reader(Protocol):
     """Reads raw digital numbers; knows neither radiometry nor masks."""
 
-    counts: ReadCounts
+    @property
+    def counts(self) -> ReadCounts:
+        """What has been read so far."""
+        ...
 
     def read(self, scene: Scene, band: str, box: PixelBox) -> NDArray[np.uint16] | NDArray[np.uint8]:
         """Return the raw DN of one band on `box`, 0 outside the file.
