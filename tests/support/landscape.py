@@ -1,8 +1,8 @@
 """The real series laid out as a landscape: overlapping granules on both sides of a UTM zone border.
 
 Pixels, dates and clouds are those of the shipped 64 x 64 sample, mirrored at its edges so that borders are natural,
-with a faint brightness ramp (a DN per cell) so that no two places are alike. Granules overlap within a zone and across the
-border at 6 degrees east, two days have a second product of one granule, and one pass ends inside a granule.
+with a faint brightness ramp (a DN per cell) so that no two places are alike. Granules overlap within a zone and across
+the border at 6 degrees east, two days have a second product of one granule, and one pass ends inside a granule.
 """
 
 from __future__ import annotations

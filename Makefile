@@ -1,0 +1,54 @@
+# make demo   sets up .venv and runs the whole job on the shipped sample (./demo)
+# make test   sets up .venv and runs the tests
+# make lint   ruff, mypy --strict, import contracts
+# make bench  the benchmarks
+# make clean  removes what the above have made, the project's stores in ./demo too
+
+VENV ?= .venv
+DEMO ?= demo
+PYTEST_ARGS ?=
+# The first interpreter that is new enough; PYTHON=... overrides.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+NATIVE := $(wildcard CMakeLists.txt cropcube/kernels/native/*)
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint bench clean setup
+
+demo: $(INSTALLED)
+	$(BIN)/cropcube demo $(DEMO)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint requirements.lock bottleneck flox odc-stac xbatcher
+	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+setup: $(INSTALLED)
+
+$(LOCKED): requirements.lock
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one with PYTHON=..." >&2; exit 1; }
+	@echo "== setting up $(VENV) from requirements.lock (a few minutes the first time)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet -r requirements.lock
+	@touch $@
+
+# Editable: Python files are used from this folder; the native kernels are compiled into the environment.
+$(INSTALLED): $(LOCKED) pyproject.toml $(NATIVE)
+	@echo "== compiling the kernels and installing cropcube into $(VENV)"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf build dist $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
