@@ -11,12 +11,8 @@ from cropcube.errors import ReadError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TRANSIENT_STATUS = re.compile(
-    r"(?:HTTP[^0-9]{0,40}|response[_ ]code[^0-9]{0,12}|error code\s*:?\s*|status[^0-9]{0,12})([1-5]\d\d)\b"
-)
-DENIED_STATUS = re.compile(
-    r"(?:HTTP[^0-9]{0,40}|response[_ ]code[^0-9]{0,12}|error code\s*:?\s*|status[^0-9]{0,12})([1-5]\d\d)\b"
-)
+TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504, 509}
+DENIED_STATUS = {401, 403}
 TRANSIENT_WORDS = re.compile(
     r"time[d-]? ?-?out|timeout|connection (was )?(reset|refused|aborted|closed)|failed to connect|couldn't connect"
     r"|could not connect|could ?n[o']t resolve|temporarily unavailable|temporary failure|recv failure|send failure"
@@ -27,11 +23,7 @@ EXPIRED_WORDS = re.compile(r"expired|ExpiredToken|RequestTimeTooSkewed", re.IGNO
 STATUS = re.compile(
     r"(?:HTTP[^0-9]{0,40}|response[_ ]code[^0-9]{0,12}|error code\s*:?\s*|status[^0-9]{0,12})([1-5]\d\d)\b"
 )
-    r"(?:HTTP[^0-9]{0,40}|response[_ ]code[^0-9]{0,12}|error code\s*:?\s*|status[^0-9]{0,12})([1-5]\d\d)\b"
-)
 SHORT_READ = re.compile(
-    r"Read error|Cannot read offset/size|bytes, expected|Short read|IReadBlock failed", re.IGNORECASE
-)
     r"Read error|Cannot read offset/size|bytes, expected|Short read|IReadBlock failed", re.IGNORECASE
 )
 QUERY = re.compile(r"(https?://[^\s'\"?]+)\?[^\s'\"]+")
