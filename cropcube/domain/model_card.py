@@ -1,0 +1,149 @@
+"""The card of a trained model: all that a later verb needs to use it rightly, as a frozen value and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from cropcube.domain.legend import Legend
+from cropcube.errors import InvalidInputError
+
+CARD_VERSION = 1
+"""Raised when an older reader would misunderstand the card."""
+CLASSIFIERS = ("cropnet", "forest")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Inputs are (feature - mean) / deviation, by band and step (or by band, with one column for all steps)."""
+
+    method: str
+    "`standard` (measured on the training pixels) or `reflectance` (divided by 10000)."
+    mean: tuple[tuple[float, ...], ...]
+    "(bands, 1 or steps) in units of the feature array."
+    deviation: tuple[tuple[float, ...], ...]
+    "Likewise; never 0."
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Where the labels came from."""
+
+    file: str
+    "File name without its folder."
+    digest: str
+    "sha256 of the file."
+    label_field: str
+    "Field of a vector file; empty for rasters."
+    dropped: dict[str, int] = field(default_factory=dict)
+    "Pixels left out, by reason."
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """How samples were dealt to the three sets."""
+
+    block_m: int
+    seed: int
+    anchors: dict[str, tuple[int, int]]
+    "(row, col) at 10 m on the zone's lattice where block (0, 0) begins, by zone."
+    counts: dict[str, dict[str, int]]
+    "Samples by set and class name."
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is, what it was made from, and how well it did on its validation blocks."""
+
+    classifier: str
+    "`cropnet` or `forest`."
+    feature: str
+    "Name of the feature store, `median-15d` for example."
+    feature_spec: dict[str, Any]
+    "The whole FeatureSpec as JSON."
+    sensor: str
+    bands: tuple[str, ...]
+    "In the sensor's order."
+    steps: tuple[str, ...]
+    "Labels of windows or terms at training; another season has others, as many."
+    scaling: Scaling
+    gap_fill: str
+    "Rule for windows or terms without a value, in words."
+    legend: Legend
+    labels: LabelSource
+    split: SplitRecord
+    options: dict[str, Any]
+    "Of the classifier: width, epochs, seed, ..."
+    scores: dict[str, Any]
+    "On the validation blocks."
+    region: str
+    season: str
+    versions: dict[str, str]
+    "Package versions at training."
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    "`weights` and `samples`: file name and sha256; filled in by `save_model`."
+    version: int = CARD_VERSION
+
+    def __post_init__(self) -> None:
+        if self.classifier not in CLASSIFIERS:
+            raise InvalidInputError(
+                f"the model card names the classifier {self.classifier!r}", f"Known: {', '.join(CLASSIFIERS)}."
+            )
+        shape = {len(self.scaling.mean), len(self.scaling.deviation), len(self.bands)}
+        columns = {len(row) for row in (*self.scaling.mean, *self.scaling.deviation)}
+        if len(shape) != 1 or len(columns) != 1 or not columns <= {1, len(self.steps)}:
+            raise InvalidInputError("the card's scaling does not fit its bands and steps", "Train the model again.")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classifier's columns."""
+        return self.legend.names
+
+    def to_json(self) -> str:
+        """Return the card as JSON with sorted keys and a final newline."""
+        content = asdict(self) | {"legend": self.legend.as_json()}
+        return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "card.json") -> ModelCard:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        InvalidInputError
+            If the text is no card, lacks a field or is of another version.
+        """
+        try:
+            content = json.loads(text)
+            version = content["version"]
+        except (ValueError, KeyError, TypeError):
+            raise InvalidInputError(f"{source} is not a model card", "Give a folder that train wrote.") from None
+        if version != CARD_VERSION:
+            raise InvalidInputError(
+                f"{source} has version {version}, this cropcube reads {CARD_VERSION}",
+                "Train the model again, or use the cropcube that made it.",
+            )
+        try:
+            return _build(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInputError(f"{source} is damaged ({error})", "Train the model again.") from None
+
+
+def _build(content: dict[str, Any]) -> ModelCard:
+    unknown = sorted(set(content) ^ {entry.name for entry in fields(ModelCard)})
+    if unknown:
+        raise ValueError(f"missing or unknown: {', '.join(unknown)}")
+    scaling, split = content["scaling"], content["split"]
+    content = dict(content)
+    content["scaling"] = Scaling(scaling["method"], _matrix(scaling["mean"]), _matrix(scaling["deviation"]))
+    content["legend"] = Legend.from_json(content["legend"])
+    content["labels"] = LabelSource(**content["labels"])
+    anchors = {zone: (int(row), int(col)) for zone, (row, col) in split["anchors"].items()}
+    content["split"] = SplitRecord(int(split["block_m"]), int(split["seed"]), anchors, split["counts"])
+    content["bands"], content["steps"] = tuple(content["bands"]), tuple(content["steps"])
+    return ModelCard(**content)
+
+
+def _matrix(rows: list[list[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(value) for value in row) for row in rows)
