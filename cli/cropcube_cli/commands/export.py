@@ -1,0 +1,45 @@
+"""`cropcube export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cropcube_cli import show
+from cropcube_cli.options import JsonOption, ProjectOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def export(
+    cog: Annotated[Path, typer.Option("--cog", metavar="FILE", help="Cloud-optimised GeoTIFF to write.")],
+    layer: Annotated[
+        str, typer.Option("--layer", metavar="crop|confidence|clear-count", help="Which layer of the map.")
+    ] = "crop",
+    project: ProjectOption = Path("."),
+    as_json: JsonOption = False,
+) -> None:
+    """Write the map as a cloud-optimised GeoTIFF with its colours, one file a UTM zone."""
+    from cropcube.pipeline.export import ExportOptions
+    from cropcube.pipeline.export import export as run_export
+
+    summary = run_export(project, ExportOptions(cog, layer))
+
+    def render(console: Console) -> None:
+        rows = [
+            (file.path, file.zone, file.crs, f"{file.width} x {file.height}", show.size(file.size_bytes))
+            for file in summary.files
+        ]
+        console.print(show.table(f"Exported: {summary.layer}", ("file", "zone", "CRS", "pixels", "size"), rows))
+
+    show.result(summary, as_json, render)
+    if len(summary.files) > 1:
+        show.note(f"the region lies in {len(summary.files)} zones: one file each, named after its zone")
+    if summary.missing_tiles:
+        show.note(
+            f"{summary.missing_tiles} of {summary.tiles} tiles are not in the map yet and are no data in the file; "
+            "`cropcube predict` makes them"
+        )
