@@ -1,0 +1,179 @@
+"""What is computed from a tile's observations: the kind of feature, its options, and the name they give it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from cropcube.domain.sensor import READ_FAILED
+from cropcube.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from cropcube.domain.season import Season
+
+Kind = Literal["median", "annual-median", "harmonic"]
+KINDS: tuple[Kind, ...] = ("median", "annual-median", "harmonic")
+DEFAULT_CLASSES = (4, 5, 6, 7)
+"""Vegetation, bare soil, water and unclassified of Sentinel-2's scene classification."""
+MAX_ORDER = 10
+MAX_DILATE_M = 10_000
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """One product of features; options that its kind does not use are set back to their defaults."""
+
+    kind: Kind = "median"
+    window_days: int = 5
+    "Of `median`: days in a window, day 0 = season start; the last may be shorter."
+    order: int = 2
+    "Of `harmonic`: number of harmonics."
+    ridge: float = 0.0
+    "Of `harmonic`: weight of the squared coefficients, the constant's not among them."
+    classes: tuple[int, ...] = DEFAULT_CLASSES
+    "Quality classes that count as clear."
+    dilate_m: int = 0
+    "Metres around pixels of other classes that do not count as clear either."
+    indices: tuple[str, ...] = ()
+    "Spectral indices of the medians."
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InvalidInputError(f"unknown kind of feature {self.kind!r}", f"Known: {' '.join(KINDS)}")
+        if self.indices and self.kind == "harmonic":
+            raise InvalidInputError(
+                "indices are computed from medians; kind harmonic has none", "Use --kind median or annual-median."
+            )
+        unused = {"median": ("order", "ridge"), "annual-median": ("window_days", "order", "ridge")}
+        for field in fields(self):
+            if field.name in unused.get(self.kind, ("window_days",)):
+                object.__setattr__(self, field.name, field.default)
+        object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
+        object.__setattr__(self, "indices", tuple(dict.fromkeys(name.upper() for name in self.indices)))
+        object.__setattr__(self, "ridge", float(self.ridge))
+        self._check()
+
+    def _check(self) -> None:
+        if self.window_days < 1:
+            raise InvalidInputError(f"window of {self.window_days} days", "Give --window 1 or more.")
+        if not 1 <= self.order <= MAX_ORDER:
+            raise InvalidInputError(f"order {self.order}", f"Give --order 1 to {MAX_ORDER}.")
+        if not (math.isfinite(self.ridge) and self.ridge >= 0):
+            raise InvalidInputError(f"ridge {self.ridge}", "Give --ridge 0 or more.")
+        if not 0 <= self.dilate_m <= MAX_DILATE_M:
+            raise InvalidInputError(f"dilation of {self.dilate_m} m", f"Give --dilate 0 to {MAX_DILATE_M} metres.")
+        if not self.classes or not all(0 < c < READ_FAILED for c in self.classes):
+            raise InvalidInputError(
+                f"mask keeps classes {self.classes}", f"Give classes from 1 to {READ_FAILED - 1}, such as scl:4,5,6,7."
+            )
+
+    @property
+    def name(self) -> str:
+        """Folder and argument name: `median-5d`, `harmonic-2`; other than default options add a short digest."""
+        if self._is_plain:
+            return self._plain_name
+        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return f"{self._plain_name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def _plain_name(self) -> str:
+        return {"median": f"median-{self.window_days}d", "harmonic": f"harmonic-{self.order}"}.get(self.kind, self.kind)
+
+    @property
+    def _is_plain(self) -> bool:
+        return self == FeatureSpec(self.kind, self.window_days, self.order)
+
+    @classmethod
+    def parse(cls, name: str) -> FeatureSpec:
+        """Read the name of features with default options.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is none; the name of features with other options does not say them (their store does).
+        """
+        if found := re.fullmatch(r"median-(\d+)d", name):
+            return cls("median", window_days=int(found[1]))
+        if found := re.fullmatch(r"harmonic-(\d+)", name):
+            return cls("harmonic", order=int(found[1]))
+        if name == "annual-median":
+            return cls("annual-median")
+        raise InvalidInputError(
+            f"{name!r} does not name features with default options",
+            "Such names are median-5d, annual-median, harmonic-2.",
+        )
+
+    @staticmethod
+    def parse_mask(text: str) -> tuple[int, ...]:
+        """Read `scl:4,5,6,7`.
+
+        Raises
+        ------
+        InvalidInputError
+            If the text is not of that form, or a class is not one of the scene classification's (1 to 11).
+        """
+        found = re.fullmatch(r"scl:(\d+(?:,\d+)*)", text.strip().lower())
+        classes = tuple(int(part) for part in found[1].split(",")) if found else ()
+        if not classes or not all(1 <= c <= 11 for c in classes):
+            raise InvalidInputError(
+                f"mask {text!r} is not scl: with classes from 1 to 11", "Example: --mask scl:4,5,6,7 (the default)."
+            )
+        return classes
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all options, JSON-ready."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FeatureSpec:
+        """Return the specification that `as_dict` gave.
+
+        Raises
+        ------
+        InvalidInputError
+            If a field is unknown, missing or of the wrong type.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(values) != names:
+            raise InvalidInputError(f"a feature specification has the fields {sorted(names)}, not {sorted(values)}")
+        try:
+            return cls(
+                cast("Kind", str(values["kind"])),
+                int(values["window_days"]),
+                int(values["order"]),
+                float(values["ridge"]),
+                tuple(int(c) for c in values["classes"]),
+                int(values["dilate_m"]),
+                tuple(str(name) for name in values["indices"]),
+            )
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"damaged feature specification {dict(values)} ({error})") from error
+
+    def windows(self, season: Season) -> int:
+        """Return the number of windows of time: ceil(season days / window days); 1 where the season is one."""
+        return -(-season.days // self.window_days) if self.kind == "median" else 1
+
+    def window_starts(self, season: Season) -> tuple[date, ...]:
+        """Return the first day of each window."""
+        step = self.window_days if self.kind == "median" else season.days
+        return tuple(season.date_of(window * step) for window in range(self.windows(season)))
+
+    def steps(self, season: Season) -> tuple[str, ...]:
+        """Return labels of what a pixel has per band: first days of the windows, or terms of the harmonic fit."""
+        if self.kind == "harmonic":
+            return self.terms
+        return tuple(day.isoformat() for day in self.window_starts(season))
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Labels of the coefficients of a harmonic fit: constant, cos1, sin1, ..."""
+        waves = (f"{wave}{n}" for n in range(1, self.order + 1) for wave in ("cos", "sin"))
+        return ("constant", *waves) if self.kind == "harmonic" else ()

@@ -1,0 +1,59 @@
+"""Checks of what kernels are handed: the message names the argument, what it is and what was expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.errors import InvalidInputError
+from cropcube.xp import is_numpy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def check_array(name: str, array: Any, kinds: str, dimensions: int) -> None:
+    """Refuse an array of the wrong library, type or number of dimensions.
+
+    Parameters
+    ----------
+    name
+        Name of the argument.
+    array
+        What was given for it.
+    kinds
+        Types that will do: NumPy type names separated by spaces (`uint16`), `integer` or `number`.
+    dimensions
+        Number of dimensions.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does not fit.
+    """
+    if not is_numpy(array):
+        raise InvalidInputError(f"{name} is a {type(array).__name__}; expected a numpy array of {kinds}")
+    wanted = {"integer": np.integer, "number": np.number}
+    if not any(np.issubdtype(array.dtype, wanted.get(kind, kind)) for kind in kinds.split()):
+        raise InvalidInputError(f"{name} has dtype {array.dtype} and shape {array.shape}; expected dtype {kinds}")
+    if array.ndim != dimensions:
+        raise InvalidInputError(f"{name} has shape {array.shape}; expected {dimensions} dimensions")
+
+
+def check_series(reflectance_TBYX: NDArray[Any], valid_TYX: NDArray[np.bool_], kinds: str) -> None:
+    """Refuse a series and a mask that do not belong together.
+
+    Raises
+    ------
+    InvalidInputError
+        If a type, a number of dimensions or a length does not fit.
+    """
+    check_array("reflectance_TBYX", reflectance_TBYX, kinds, 4)
+    check_array("valid_TYX", valid_TYX, "bool", 3)
+    dates, _, height, width = reflectance_TBYX.shape
+    if valid_TYX.shape != (dates, height, width):
+        raise InvalidInputError(
+            f"valid_TYX has shape {valid_TYX.shape}; expected {(dates, height, width)} "
+            f"for reflectance_TBYX of shape {reflectance_TBYX.shape}"
+        )

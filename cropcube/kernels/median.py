@@ -1,0 +1,83 @@
+"""Medians of the clear observations of each window of time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.errors import InvalidInputError
+from cropcube.kernels import _native
+from cropcube.kernels.arguments import check_array, check_series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_DATES = 32767
+"""Dates in one window: counts are held in 16 bits."""
+
+
+def window_median(
+    reflectance_TBYX: NDArray[np.uint16],
+    valid_TYX: NDArray[np.bool_],
+    window_T: NDArray[np.integer],
+    windows: int,
+    threads: int = 1,
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Return the median of the clear observations of each window, and how many they are.
+
+    Exact, the same for any number of threads; the global interpreter lock is released. Arrays in C order are read in
+    place, others are copied once.
+
+    Parameters
+    ----------
+    reflectance_TBYX
+        uint16, any value (0 and 65535 too): only `valid_TYX` says what counts.
+    valid_TYX
+        bool, where an observation is clear; shared by all bands.
+    window_T
+        Integer window of each date, in any order; -1 = ignore the date.
+    windows
+        Number of windows; one without a clear observation gives 0.
+    threads
+        Threads to share the pixels among: the caller's budget.
+
+    Returns
+    -------
+    median_WBYX, clear_count_WYX
+        uint16. Mean of the two middle values, rounded half up; 0 where nothing is clear.
+
+    Raises
+    ------
+    InvalidInputError
+        If a type or shape does not fit, a window lies outside -1 .. `windows` - 1, or one has over 32,767 dates.
+    """
+    check_series(reflectance_TBYX, valid_TYX, "uint16")
+    check_array("window_T", window_T, "integer", 1)
+    dates, bands, height, width = reflectance_TBYX.shape
+    if window_T.shape != (dates,):
+        raise InvalidInputError(f"window_T has shape {window_T.shape}; expected ({dates},), one window for each date")
+    if windows < 0 or threads < 1:
+        raise InvalidInputError(f"windows = {windows}, threads = {threads}; expected windows >= 0 and threads >= 1")
+    if dates and not (int(window_T.min()) >= -1 and int(window_T.max()) < windows):
+        raise InvalidInputError(
+            f"window_T runs from {window_T.min()} to {window_T.max()}; expected -1 (ignore) to {windows - 1}"
+        )
+    if dates > MAX_DATES and np.bincount(window_T[window_T >= 0], minlength=1).max() > MAX_DATES:
+        raise InvalidInputError(f"a window of window_T has over {MAX_DATES} dates")
+    median_WBYX = np.empty((windows, bands, height, width), np.uint16)
+    clear_count_WYX = np.empty((windows, height, width), np.uint16)
+    _native.window_median(
+        _native_order(reflectance_TBYX),
+        _native_order(valid_TYX),
+        np.ascontiguousarray(window_T, np.int32),
+        median_WBYX,
+        clear_count_WYX,
+        threads,
+        "",
+    )
+    return median_WBYX, clear_count_WYX
+
+
+def _native_order(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
