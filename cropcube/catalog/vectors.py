@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from cropcube.domain.region import polygons_of
+from cropcube.domain.region import cut_and_repaired
 from cropcube.errors import InvalidInputError, MissingError
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ def read_vectors(path: Path | str, layer: str | None = None) -> gpd.GeoDataFrame
     Returns
     -------
     frame
-        The features in file order, index 0 to n - 1, polygons repaired where their rings cross themselves. Features
-        without a geometry are left out and counted in `frame.attrs["without_geometry"]`.
+        The features in file order, index 0 to n - 1, polygons repaired where their rings cross themselves and cut at
+        the antimeridian. Features without a geometry, and polygons without area, are left out and counted in
+        `frame.attrs["without_geometry"]`.
 
     Raises
     ------
@@ -161,8 +162,11 @@ def _checked(frame: gpd.GeoDataFrame, path: Path) -> gpd.GeoDataFrame:
             "Longitudes run from -180 to 180, latitudes from -90 to 90; is the CRS another one, or are they swapped?",
         )
     geometry = frame.geometry.to_numpy().copy()
-    broken = ~shapely.is_valid(geometry) & (shapely.get_dimensions(geometry) == 2)
-    geometry[broken] = [polygons_of(shape) for shape in shapely.make_valid(geometry[broken], method="structure")]
-    repaired = frame.set_geometry(geometry, crs=4326)
-    repaired.attrs.update(frame.attrs)
+    doubtful = (~shapely.is_valid(geometry) | (east - west > 180)) & (shapely.get_dimensions(geometry) == 2)
+    geometry[doubtful] = [cut_and_repaired(shape) for shape in geometry[doubtful]]
+    gone = shapely.is_empty(geometry)
+    if gone.all():
+        raise InvalidInputError(f"{path} has no polygon with an area", "Give polygons that enclose something.")
+    repaired = frame.set_geometry(geometry, crs=4326).loc[~gone].reset_index(drop=True)
+    repaired.attrs["without_geometry"] = frame.attrs["without_geometry"] + int(gone.sum())
     return repaired

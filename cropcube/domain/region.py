@@ -54,7 +54,10 @@ class Region:
                 f"region {name!r} leaves the lon/lat range: {west:g},{south:g},{east:g},{north:g}",
                 "Longitudes run from -180 to 180 and latitudes from -90 to 90 degrees.",
             )
-        return cls(name, _clean(name, geometry))
+        cleaned = cut_and_repaired(geometry)
+        if cleaned.area == 0:
+            raise InvalidInputError(f"region {name!r} has no area", "Give polygons that enclose something.")
+        return cls(name, cleaned)
 
     @cached_property
     def digest(self) -> str:
@@ -78,15 +81,13 @@ def polygons_of(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.union_all(areal) if areal else shapely.Polygon()
 
 
-def _clean(name: str, geometry: BaseGeometry) -> BaseGeometry:
-    """Return the valid, flat polygonal part of a geometry, cut at the antimeridian."""
+def cut_and_repaired(geometry: BaseGeometry) -> BaseGeometry:
+    """Return the valid, flat polygonal part of a lon/lat geometry with some area, cut at the antimeridian."""
     parts = [part for part in shapely.get_parts(shapely.force_2d(geometry)) if shapely.get_dimensions(part) == 2]
     flat = [polygon for part in parts for polygon in shapely.get_parts(polygons_of(part))]
     cleaned: BaseGeometry = shapely.multipolygons(flat) if len(flat) > 1 else flat[0]
     if not cleaned.is_valid or any(_wraps(polygon) for polygon in flat):
         cleaned = shapely.union_all([_cut(polygon) if _wraps(polygon) else _valid(polygon) for polygon in flat])
-    if cleaned.is_empty or cleaned.area == 0:
-        raise InvalidInputError(f"region {name!r} has no area", "Give polygons that enclose something.")
     return cleaned
 
 

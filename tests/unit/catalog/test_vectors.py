@@ -61,6 +61,20 @@ def test_features_without_geometry_are_counted_and_bow_ties_repaired(tmp_path: P
     assert shapely.area(frame.geometry.to_numpy()).sum() == pytest.approx(0.5)
 
 
+def test_polygons_without_area_are_counted(tmp_path: Path) -> None:
+    flat = shapely.Polygon([(0, 0), (1, 1), (2, 2)])
+    gpd.GeoDataFrame({"n": [1, 2]}, geometry=[flat, shapely.box(0, 0, 1, 1)], crs=4326).to_parquet(
+        tmp_path / "f.parquet"
+    )
+    frame = read_vectors(tmp_path / "f.parquet")
+    assert frame.attrs["without_geometry"] == 1
+    assert list(frame["n"]) == [2]
+    assert list(frame.index) == [0]
+    gpd.GeoDataFrame(geometry=[flat], crs=4326).to_parquet(tmp_path / "f.parquet")
+    with pytest.raises(InvalidInputError, match="no polygon with an area"):
+        read_vectors(tmp_path / "f.parquet")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"no file .*nothing\.gpkg"):
         read_vectors(tmp_path / "nothing.gpkg")
