@@ -1,0 +1,105 @@
+"""The store of one product of features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.cube.layout import ArraySpec, StoreSpec, feature_array
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.sensor import REFLECTANCE_SCALE
+from cropcube.errors import InvalidInputError
+from cropcube.features.compute import CLEAR_COUNT, COEFFICIENT, INDEX, MEDIAN, RMSE, index_resolutions
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from cropcube.cube.layout import JSON
+    from cropcube.cube.store import Store
+    from cropcube.domain.season import Season
+    from cropcube.domain.sensor import Sensor
+
+SPEC_ATTR = "features"
+UNIT: dict[str, JSON] = {"units": "1", "reflectance_scale": REFLECTANCE_SCALE}
+
+
+def feature_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
+    """Return the layout of a store of features; it carries the specification, for `feature_spec_of`.
+
+    Raises
+    ------
+    InvalidInputError
+        If an index is unknown or needs a band that the sensor does not have.
+    """
+    bands = {m: sensor.bands_at(m) for m in sensor.resolutions if sensor.bands_at(m)}
+    indices = index_resolutions(spec, bands)
+    arrays: list[ArraySpec] = []
+    coordinates: dict[str, tuple[str | int | float | date, ...]] = {}
+    for resolution_m, names in bands.items():
+        coordinates[f"band@{resolution_m}"] = names
+        for name, leading, dtype, fill in _arrays(spec, season, len(names), len(indices.get(resolution_m, ()))):
+            array = feature_array(name, resolution_m, leading, dtype, fill, tile_px)
+            arrays.append(
+                ArraySpec(
+                    name, resolution_m, leading, dtype, fill, array.chunk, array.shard,
+                    {**array.attrs, **_attrs(spec, name)},
+                )
+            )  # fmt: skip
+        if resolution_m in indices:
+            coordinates[f"index@{resolution_m}"] = indices[resolution_m]
+    if spec.kind == "harmonic":
+        coordinates["term"] = spec.terms
+    else:
+        coordinates["window"] = spec.window_starts(season)
+    return StoreSpec(
+        "features",
+        tuple(arrays),
+        coordinates,
+        {"season": str(season), "sensor": sensor.name, SPEC_ATTR: spec.as_dict()},
+    )
+
+
+def feature_spec_of(store: Store) -> FeatureSpec:
+    """Return the specification that a store of features was made with.
+
+    Raises
+    ------
+    InvalidInputError
+        If the store holds none.
+    """
+    values: Any = store.attrs.get(SPEC_ATTR)
+    if not isinstance(values, dict):
+        raise InvalidInputError(f"{store.path} is not a store of features", "`cropcube features` makes one.")
+    return FeatureSpec.from_dict(values)
+
+
+def _arrays(
+    spec: FeatureSpec, season: Season, bands: int, indices: int
+) -> list[tuple[str, tuple[tuple[str, int], ...], str, float]]:
+    """Return name, leading dimensions, type and fill value of each array of one resolution."""
+    band = ("band", bands)
+    if spec.kind == "harmonic":
+        return [
+            (COEFFICIENT, (("term", len(spec.terms)), band), "float32", np.nan),
+            (RMSE, (band,), "float32", np.nan),
+            (CLEAR_COUNT, (), "uint16", 0),
+        ]
+    window = ("window", spec.windows(season))
+    arrays: list[tuple[str, tuple[tuple[str, int], ...], str, float]] = [
+        (MEDIAN, (window, band), "uint16", 0),
+        (CLEAR_COUNT, (window,), "uint16", 0),
+    ]
+    return [*arrays, (INDEX, (window, ("index", indices)), "float32", np.nan)] if indices else arrays
+
+
+def _attrs(spec: FeatureSpec, name: str) -> dict[str, JSON]:
+    long_names = {
+        MEDIAN: "median of the clear observations; 0 = none",
+        CLEAR_COUNT: "number of clear observations",
+        COEFFICIENT: f"harmonic fit of order {spec.order}, days from the season's start, period 365.25 days",
+        RMSE: "root of the mean squared residual of the fit",
+        INDEX: "spectral index of the medians",
+    }
+    scaled = name in (MEDIAN, COEFFICIENT, RMSE)
+    return {"long_name": long_names[name], **(UNIT if scaled else {"units": "1"})}
