@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def _scene(row: Mapping[str, Any], footprint: Any, folder: Path) -> Scene:
     return Scene(
         id=row["id"],
         collection=row["collection"],
-        when=row["datetime"],
+        when=row["datetime"].astimezone(UTC),
         geometry=footprint,
         epsg=None if code is None else int(code.removeprefix("EPSG:")),
         cloud_cover=row["eo:cloud_cover"],

@@ -1,0 +1,293 @@
+"""Region and season in, frozen catalogue out.
+
+Whatever a catalogue does with the filters it is given, they are applied again here; an answer is on disk before the
+next question is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from cropcube.catalog.api import StacApi
+from cropcube.catalog.files import file_items, is_file_catalog
+from cropcube.catalog.frozen import FrozenCatalog
+from cropcube.catalog.hrefs import is_zarr, redact
+from cropcube.catalog.known import KNOWN_CATALOGS
+from cropcube.catalog.parts import Merged, PartWriter, Tally, merge_parts, read_tally, sweep_parts
+from cropcube.catalog.queries import Query, queries
+from cropcube.catalog.sentinel2 import parse_item
+from cropcube.domain.grid import Grid
+from cropcube.domain.region import Region
+from cropcube.domain.scene import Scene
+from cropcube.domain.season import Season
+from cropcube.domain.sensor import Sensor
+from cropcube.errors import InvalidInputError, MissingError
+
+REVISION = 1
+"""Counts changes to how items become rows; answers of another revision are asked again."""
+PARTS_FOLDER = "search"
+PARTS_KEPT_S = 24 * 3600
+"""A broken search is resumed within this time; after it, catalogues may have changed and everything is asked again."""
+REFUSED_SHARE = 0.01
+"""Share of a catalogue's items that may be beyond understanding; they are counted and said."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What is asked of a catalogue."""
+
+    catalog: str
+    "Known name, URL of a STAC API, or a file: catalog.json, ItemCollection, stac-geoparquet."
+    region: Region
+    "Scenes that do not touch it are left out."
+    season: Season
+    "Solar days that are wanted."
+    sensor: Sensor
+    "Bands that are wanted."
+    max_cloud: float = 100.0
+    "Percent; scenes that state more are left out."
+    collection: str | None = None
+    "None: the catalogue's own default."
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_cloud <= 100:
+            raise InvalidInputError(f"--max-cloud {self.max_cloud:g} is no percentage", "Give 0 to 100.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was asked as JSON, fit to be kept and shown."""
+        return {
+            "catalog": redact(self.catalog),
+            "collection": self.collection,
+            "season": str(self.season),
+            "region": self.region.name,
+            "region_digest": self.region.digest,
+            "bands": [band.name for band in self.sensor.bands],
+            "sensor": self.sensor.name,
+            "max_cloud": self.max_cloud,
+        }
+
+
+def freeze(request: SearchRequest, grid: Grid, destination: Path, progress: Progress | None = None) -> FrozenCatalog:
+    """Ask a catalogue for the scenes of a region and season, and keep the answer.
+
+    Parameters
+    ----------
+    request
+        What to ask.
+    grid
+        Its zones are asked one by one.
+    destination
+        The file to write; replaced at once when the whole answer is there. Answers on the way are kept in a folder
+        `search` beside it, and a search that broke off goes on from them.
+    progress
+        Called with one line for every answer.
+
+    Returns
+    -------
+    FrozenCatalog
+        The scenes, each once, ordered by acquisition.
+
+    Raises
+    ------
+    CatalogError
+        If the catalogue cannot be reached or answers nonsense.
+    MissingError
+        If there is no such catalogue or collection, no scene fits, or a wanted band is in none of the scenes.
+    InvalidInputError
+        If its items cannot be understood or are of a kind that cannot be read.
+    """
+    say = progress or _silent
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    folder = destination.parent / PARTS_FOLDER
+    gather = _from_files if is_file_catalog(request.catalog) and request.catalog not in KNOWN_CATALOGS else _from_api
+    answer = gather(request, grid, folder, say)
+    _check_refused(request, answer.tally)
+    merged = _publish(answer, destination)
+    say(f"{merged.scenes} scenes kept of {answer.tally.items} items ({_fates(answer.tally, merged)})")
+    frozen = FrozenCatalog.open(destination)
+    for band in (*request.sensor.bands, request.sensor.quality):
+        if merged.missing.get(band.name):
+            say(f"{merged.missing[band.name]} scenes lack band {band.name}: {' '.join(frozen.lacking(band.name))} ...")
+    sweep_parts(folder)
+    return frozen
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Parts by month, in order."""
+
+    months: Mapping[str, tuple[Path, ...]]
+    tally: Tally
+    request: SearchRequest
+
+
+class _Sieve:
+    """Applies the filters of a request to items."""
+
+    def __init__(self, request: SearchRequest) -> None:
+        self._request = request
+        self.tally = Tally()
+        shapely.prepare(request.region.geometry)
+
+    def scene(self, item: Mapping[str, Any], base: str | None, query: Query | None) -> Scene | None:
+        """Return the scene of an item, None if it is not wanted; either way it is counted."""
+        if self._request.collection is not None and item.get("collection") != self._request.collection:
+            self.tally.counts["collection"] += 1
+            return None
+        try:
+            scene = parse_item(item, base)
+            _refuse_unreadable(scene)
+        except InvalidInputError as error:
+            self.tally.add(Tally(refusal=(error.what, error.next_step)))
+            self.tally.counts["refused"] += 1
+            return None
+        fate = self._fate(scene, query)
+        self.tally.counts[fate] += 1
+        return scene if fate == "kept" else None
+
+    def _fate(self, scene: Scene, query: Query | None) -> str:
+        if query is not None and not query.start <= scene.when < query.stop:
+            return "time"
+        if self._request.season.day_of(scene.solar_day) is None:
+            return "time"
+        if scene.cloud_cover is not None and scene.cloud_cover > self._request.max_cloud:
+            return "cloud"
+        return "kept" if shapely.intersects(self._request.region.geometry, scene.geometry) else "region"
+
+
+def _from_api(request: SearchRequest, grid: Grid, folder: Path, say: Progress) -> _Answer:
+    known = KNOWN_CATALOGS.get(request.catalog)
+    api = StacApi.connect(known.url if known else request.catalog, request.collection)
+    asked = replace(request, collection=api.collection)
+    months: dict[str, tuple[Path, ...]] = {}
+    total = Tally()
+    for query in queries(request.region, request.season, grid):
+        part = folder / f"part-{_digest(asked, api.url, query)}.parquet"
+        tally = _fresh_tally(part)
+        if tally is None:
+            tally = _ask(api, asked, query, part)
+            say(f"{query.month} {query.zone}: {tally.counts['kept']} scenes")
+        total.add(tally)
+        months[query.month] = (*months.get(query.month, ()), part)
+    return _Answer(months, total, asked)
+
+
+def _ask(api: StacApi, request: SearchRequest, query: Query, part: Path) -> Tally:
+    sieve = _Sieve(request)
+    with PartWriter(part, part.parent.parent) as writer:
+        for item in api.items(query):
+            scene = sieve.scene(item, None, query)
+            if scene is not None:
+                writer.add(scene)
+        if sieve.tally.counts["refused"] == sieve.tally.items:
+            _check_refused(request, sieve.tally)
+        writer.finish(sieve.tally)
+    return sieve.tally
+
+
+def _digest(request: SearchRequest, url: str, query: Query) -> str:
+    asked = {**request.as_dict(), "url": url, "interval": query.interval, "box": query.box, "revision": REVISION}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _fresh_tally(part: Path) -> Tally | None:
+    """Return what a part of an earlier, broken search says; None if there is none, or it is too old to build on."""
+    try:
+        age_s = time.time() - part.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return read_tally(part) if age_s < PARTS_KEPT_S else None
+
+
+def _from_files(request: SearchRequest, grid: Grid, folder: Path, say: Progress) -> _Answer:
+    """Sort the scenes of files into months in one pass; what a broken pass left is written over."""
+    sieve = _Sieve(request)
+    months: dict[str, Path] = {}
+    with ExitStack() as open_parts:
+        writers: dict[str, PartWriter] = {}
+        for item, base in file_items(request.catalog):
+            scene = sieve.scene(item, base, None)
+            if scene is not None:
+                month = f"{scene.when:%Y-%m}"
+                if month not in writers:
+                    months[month] = folder / f"files-{month}.parquet"
+                    writers[month] = open_parts.enter_context(PartWriter(months[month], folder.parent))
+                writers[month].add(scene)
+        for writer in writers.values():
+            writer.finish(Tally())
+    say(f"{redact(request.catalog)}: {sieve.tally.counts['kept']} scenes")
+    return _Answer({month: (months[month],) for month in sorted(months)}, sieve.tally, request)
+
+
+def _publish(answer: _Answer, destination: Path) -> Merged:
+    request = answer.request
+    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
+    try:
+        merged = merge_parts(answer.months.values(), partial, {**request.as_dict(), "items": dict(answer.tally.counts)})
+        _refuse_empty(request, answer.tally, merged)
+        os.replace(partial, destination)
+    finally:
+        partial.unlink(missing_ok=True)
+    return merged
+
+
+def _refuse_empty(request: SearchRequest, tally: Tally, merged: Merged) -> None:
+    asked = f"{redact(request.catalog)}" + (f" ({request.collection})" if request.collection else "")
+    if merged.scenes == 0:
+        raise MissingError(
+            f"{asked} has no scene over {request.region.name} in {request.season} ({_fates(tally, merged)})",
+            "Check --region, --season, --max-cloud and --collection.",
+        )
+    for band in (*request.sensor.bands, request.sensor.quality):
+        if merged.missing.get(band.name, 0) == merged.scenes:
+            raise MissingError(
+                f"no scene of {asked} has band {band.name} (all {merged.scenes} lack it)",
+                "Leave the band out with --bands, or choose another --collection.",
+            )
+
+
+def _check_refused(request: SearchRequest, tally: Tally) -> None:
+    refused = tally.counts["refused"]
+    if refused > REFUSED_SHARE * tally.items:
+        what, next_step = tally.refusal
+        more = f" (so are {refused - 1} more of {tally.items} items)" if refused > 1 else ""
+        raise InvalidInputError(f"{redact(request.catalog)}: {what}{more}", next_step)
+
+
+def _refuse_unreadable(scene: Scene) -> None:
+    for label, asset in scene.assets.items():
+        if is_zarr(asset.href):
+            raise InvalidInputError(
+                f"scene {scene.id}: {label} is a Zarr array ({redact(asset.href)}), which this version cannot read",
+                "Choose a catalogue of GeoTIFF or JPEG 2000 files; `cropcube catalogs` lists some.",
+            )
+
+
+def _fates(tally: Tally, merged: Merged) -> str:
+    words = {
+        "time": "outside the season",
+        "region": "outside the region",
+        "cloud": "too cloudy",
+        "collection": "of other collections",
+        "refused": "not understood",
+    }
+    said = [f"{tally.counts[fate]} {word}" for fate, word in words.items() if tally.counts[fate]]
+    if merged.duplicates:
+        said.append(f"{merged.duplicates} duplicates")
+    return ", ".join(said) or f"{tally.items} items in all"
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
