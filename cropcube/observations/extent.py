@@ -10,6 +10,8 @@ from pyproj import Transformer
 from rasterio.features import geometry_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
@@ -20,21 +22,28 @@ STEP_DEGREES = 0.05
 """Edges are split to this length before they are projected: a straight line in lon/lat is none in a CRS in metres."""
 
 
-def footprint_in(geometry: BaseGeometry, lattice: Lattice) -> BaseGeometry | None:
-    """Return a lon/lat geometry in the CRS of a lattice, or None where that CRS has no place for it."""
+def footprints_in(geometries: Sequence[BaseGeometry], lattice: Lattice) -> NDArray[np.object_]:
+    """Return lon/lat geometries in the CRS of a lattice; None where that CRS has no place for one.
+
+    Vertex by vertex, so that footprints cut at the antimeridian meet again in the CRS of a zone.
+    """
     transformer = Transformer.from_crs(4326, lattice.epsg, always_xy=True)
 
     def project(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack(transformer.transform(lonlat[:, 0], lonlat[:, 1]), axis=1)
 
-    projected = shapely.transform(shapely.segmentize(geometry, STEP_DEGREES), project)
-    return projected if bool(np.isfinite(shapely.get_coordinates(projected)).all()) else None
+    dense = shapely.segmentize(np.array(geometries, dtype=object), STEP_DEGREES)
+    projected: NDArray[np.object_] = np.atleast_1d(shapely.transform(dense, project))
+    for number, geometry in enumerate(projected):
+        if geometry.is_empty or not np.isfinite(shapely.get_coordinates(geometry)).all():
+            projected[number] = None
+    return projected
 
 
 def extent_on(scene: Scene, box: PixelBox) -> NDArray[np.bool_]:
     """Return which pixels of a box a scene's footprint touches; all of them where it cannot be projected."""
-    footprint = footprint_in(scene.geometry, box.lattice)
-    if footprint is None or footprint.is_empty:
+    footprint = footprints_in([scene.geometry], box.lattice)[0]
+    if footprint is None:
         return np.ones(box.shape, dtype=bool)
     touched = geometry_mask([footprint], box.shape, box.transform, all_touched=True, invert=True)
     return np.asarray(touched, dtype=bool)

@@ -1,0 +1,199 @@
+"""`build`: from the catalogue to the cube of observations."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cropcube.catalog.frozen import FrozenCatalog
+from cropcube.catalog.search import SearchRequest, freeze
+from cropcube.config import Project, create_project
+from cropcube.cube.layout import cube_spec
+from cropcube.cube.ledger import Ledger
+from cropcube.cube.store import Store
+from cropcube.errors import MissingError, ResourceError
+from cropcube.pipeline.build_estimate import COMPRESSION, BuildEstimate, estimate_from_orbits
+from cropcube.pipeline.build_options import (
+    BuildOptions,
+    is_answered,
+    needs_network,
+    standing_project,
+    wanted_request,
+    wanted_spec,
+)
+from cropcube.pipeline.build_plan import PlannedTask, plan
+from cropcube.pipeline.build_summary import BuildSummary, DryRun, tally
+from cropcube.pipeline.build_task import BUILD
+from cropcube.pipeline.stage import DONE, run_stage
+from cropcube.run.cluster import resources
+from cropcube.run.options import RunOptions
+
+if TYPE_CHECKING:
+    from cropcube.cube.ledger import Record
+
+STAGE = "build"
+
+
+def build(
+    project_root: Path,
+    options: BuildOptions | None = None,
+    run: RunOptions | None = None,
+    say: Callable[[str], None] | None = None,
+) -> BuildSummary | DryRun:
+    """Build a region's cube of observations, or go on with the build that stands.
+
+    Parameters
+    ----------
+    project_root
+        Folder of the project; made if a region is given.
+    options
+        What to build; all may be left open in a project that stands.
+    run
+        Where and how wide to run.
+    say
+        Gets one line for each thing the user should know on the way.
+
+    Returns
+    -------
+    BuildSummary or DryRun
+        Failed reads are in the summary; its `check` raises if they are beyond the budget.
+
+    Raises
+    ------
+    CropcubeError
+        For everything the user can cause; nothing half-written is ever marked done.
+    """
+    options, run, say = options or BuildOptions(), run or RunOptions(), say or _silent
+    standing = standing_project(project_root, options)
+    spec = wanted_spec(options, standing.spec if standing else None, say)
+    root = standing.root if standing else project_root.resolve()
+    if options.dry_run:
+        return _dry_run(Project(root, spec), options, run, say)
+    project = create_project(root, spec)
+    catalog = _catalog(project, options, say)
+    ledger = Ledger(project.ledger_path)
+    ledger.sweep()
+    if not Store.exists(project.cube_path):
+        ledger.withdraw_all(STAGE)
+    standing_records = {record.key: record for record in ledger.records(STAGE)}
+    planned = list(plan(project, catalog, options.verify, frozenset(standing_records)))
+    _refuse_nothing(project, catalog, planned)
+    _refuse_without_room(root, _estimate(catalog, planned, standing_records))
+    Store.create(project.cube_path, spec.grid, cube_spec(spec.season, spec.sensor, spec.tile_px)).sweep()
+    stage = run_stage(project, STAGE, [item.task for item in planned], BUILD, run)
+    records = {record.key: record for record in ledger.records(STAGE)}
+    ran = tally(records[report.key] for report in stage.reports if report.key in records)
+    return BuildSummary(
+        project=str(root),
+        catalog=catalog.request,
+        scenes=len(catalog),
+        stage=stage,
+        tally=tally(records.values()),
+        amplification=ran.decoded / ran.needed if ran.needed else None,
+        max_failed_reads=options.max_failed_reads,
+    )
+
+
+def _catalog(project: Project, options: BuildOptions, say: Callable[[str], None]) -> FrozenCatalog:
+    """Return the frozen catalogue, asked anew only if the request is another one or a search is wanted."""
+    frozen = FrozenCatalog.open(project.scenes_path) if project.scenes_path.exists() else None
+    request = wanted_request(options, project.spec, frozen.request if frozen else None)
+    if frozen is not None and not options.search and is_answered(request, frozen.request):
+        return frozen
+    return freeze(request, project.spec.grid, project.scenes_path, say)
+
+
+def _dry_run(project: Project, options: BuildOptions, run: RunOptions, say: Callable[[str], None]) -> DryRun:
+    """Say what a build would be, from what is on this machine unless a search is wanted; write nothing."""
+    frozen = FrozenCatalog.open(project.scenes_path) if project.scenes_path.exists() else None
+    request = wanted_request(options, project.spec, frozen.request if frozen else None)
+    if frozen is not None and not options.search and is_answered(request, frozen.request):
+        estimate = _plan_estimate(project, frozen, options, "the frozen catalogue")
+    elif options.search or not needs_network(request):
+        estimate = _estimate_by_search(project, request, options, say)
+    else:
+        estimate = estimate_from_orbits(project.spec)
+    return DryRun(estimate, _free_bytes(project.root), resources(run, estimate.tasks).memory_bytes)
+
+
+def _estimate_by_search(
+    project: Project, request: SearchRequest, options: BuildOptions, say: Callable[[str], None]
+) -> BuildEstimate:
+    with tempfile.TemporaryDirectory(prefix="cropcube-") as folder:
+        catalog = freeze(request, project.spec.grid, Path(folder) / "scenes.parquet", say)
+        return _plan_estimate(project, catalog, options, f"the catalogue {request.as_dict()['catalog']}")
+
+
+def _plan_estimate(project: Project, catalog: FrozenCatalog, options: BuildOptions, source: str) -> BuildEstimate:
+    standing = {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
+    planned = list(plan(project, catalog, options.verify, frozenset(standing)))
+    return _estimate(catalog, planned, standing, source)
+
+
+def _estimate(
+    catalog: FrozenCatalog, planned: Sequence[PlannedTask], standing: dict[str, Record], source: str = "the catalogue"
+) -> BuildEstimate:
+    todo = [item for item in planned if not _is_done(item, standing)]
+    return BuildEstimate(
+        source=source,
+        scenes=len(catalog),
+        tasks=len(todo),
+        reused=len(planned) - len(todo),
+        read_bytes=sum(item.read_bytes for item in todo),
+        store_bytes=round(sum(item.store_bytes for item in todo) / COMPRESSION),
+        task_memory_bytes=max((item.task.memory_bytes for item in todo), default=0),
+    )
+
+
+def _is_done(item: PlannedTask, standing: dict[str, Record]) -> bool:
+    record = standing.get(item.task.key)
+    return record is not None and record.state == DONE and record.digest == item.task.digest
+
+
+def _refuse_nothing(project: Project, catalog: FrozenCatalog, planned: Sequence[PlannedTask]) -> None:
+    """Refuse a build in which no scene touches a tile.
+
+    Raises
+    ------
+    MissingError
+        Naming the grids and the CRS of the scenes.
+    """
+    if any(item.scenes for item in planned):
+        return
+    zones = ", ".join(f"{zone.lattice.name} ({zone.lattice.crs})" for zone in project.spec.grid.zones)
+    crs = ", ".join(f"{count} in {name or 'no stated CRS'}" for name, count in catalog.summary().crs.items())
+    raise MissingError(
+        f"none of {len(catalog)} scenes lies on the grid of {zones}: {crs or 'there are none'}",
+        "Check --region and --season; --crs EPSG:n puts scenes of any zone on one grid.",
+    )
+
+
+def _refuse_without_room(root: Path, estimate: BuildEstimate) -> None:
+    """Refuse a build that does not fit the disk.
+
+    Raises
+    ------
+    ResourceError
+        With the numbers.
+    """
+    free = _free_bytes(root)
+    if estimate.store_bytes > free:
+        raise ResourceError(
+            f"the build is projected to store {estimate.store_bytes / 1e9:.2f} GB in {estimate.tasks} tasks; "
+            f"{free / 1e9:.2f} GB are free at {root}",
+            "Make room, use another --project folder, a smaller region or season, or fewer --bands.",
+        )
+
+
+def _free_bytes(root: Path) -> int:
+    folder = root
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,174 @@
+"""One build task on a worker: a square of tiles for 32 days, read date by date, written shard by shard."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.catalog.frozen import FrozenCatalog
+from cropcube.cube.layout import owned_ranges
+from cropcube.cube.store import Store
+from cropcube.errors import ConflictError
+from cropcube.observations.choose import reader_for
+from cropcube.observations.day import observe_day
+from cropcube.pipeline.build_memory import bounding_box, passes
+from cropcube.pipeline.build_plan import BuildSquare, build_digest
+from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, StageWork, TaskResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cropcube.config import Project, ProjectSpec
+    from cropcube.domain.lattice import PixelBox, Tile
+    from cropcube.domain.scene import Scene
+    from cropcube.observations.day import DayPixels, FailedRead
+    from cropcube.observations.reader import Reader
+
+LISTED_FAILURES = 200
+"""Failed reads that a record names; all are counted."""
+
+
+def erase(project: Project, task: StageTask) -> None:
+    """Remove everything that a build task owns."""
+    square: BuildSquare = task.payload
+    store = Store.open(project.cube_path, writable=True)
+    days = project.spec.season.slab_days(square.slab)
+    store.erase_present(square.zone, square.slab, square.square)
+    for tile, (name, resolution_m) in itertools.product(square.tiles, store.arrays):
+        store.erase(square.zone, name, tile.box(resolution_m), (days,))
+
+
+def write(project: Project, task: StageTask) -> TaskResult:
+    """Read a task's scenes, day by day, and write its shards.
+
+    Raises
+    ------
+    ConflictError
+        If the frozen catalogue is not the one that the task was planned from.
+    ResourceError
+        If the disk is full.
+    """
+    work = _Work(project.spec, task.payload, _scenes(project, task), Store.open(project.cube_path, writable=True))
+    reader = reader_for(project.spec.sensor, task.payload.verify)
+    for tiles in passes(project.spec.sensor, task.payload.tiles, len(work.by_day)):
+        work.do(tiles, reader, task.threads)
+    work.store.mark_present(
+        task.payload.zone, task.payload.slab, task.payload.square, {t: d for t, d in work.present.items() if d}
+    )
+    counts = reader.counts
+    details = {
+        "scenes": len(task.payload.scenes),
+        "days": {tile.name: days for tile, days in sorted(work.present.items()) if days},
+        "failed": [asdict(failure) for failure in work.failed[:LISTED_FAILURES]],
+        "failed_reads": len(work.failed),
+        "bytes_read": counts.bytes_read,
+        "pixels_decoded": counts.pixels_decoded,
+        "pixels_needed": work.pixels_needed,
+        "retries": counts.retries,
+        "bytes_written": work.bytes_written,
+    }
+    state = INCOMPLETE if work.failed else DONE
+    return TaskResult(state, details, counts.bytes_read, work.bytes_written)
+
+
+BUILD = StageWork(erase, write)
+
+
+@dataclass
+class _Work:
+    """What a task has and what it has done so far."""
+
+    spec: ProjectSpec
+    square: BuildSquare
+    by_day: Mapping[int, list[Scene]]
+    store: Store
+    present: dict[Tile, list[int]] = field(default_factory=dict)
+    failed: list[FailedRead] = field(default_factory=list)
+    pixels_needed: int = 0
+    bytes_written: int = 0
+
+    def do(self, tiles: tuple[Tile, ...], reader: Reader, threads: int) -> None:
+        """Read every day of some tiles, then write their shards."""
+        sensor = self.spec.sensor
+        box = bounding_box(tiles, sensor.quality.resolution_m)
+        days: dict[int, DayPixels] = {}
+        for day, scenes in self.by_day.items():
+            seen = observe_day(scenes, sensor, box, reader, threads)
+            self.failed += [failure for failure in seen.failed if failure not in self.failed]
+            if seen.quality.any():
+                days[day] = seen
+        for tile in tiles:
+            self._write(tile, box, days)
+
+    def _write(self, tile: Tile, box: PixelBox, days: Mapping[int, DayPixels]) -> None:
+        """Write the shards of one tile; days on which it has nothing stay absent."""
+        quality_m = self.spec.sensor.quality.resolution_m
+        rows, cols = tile.box(quality_m).slices_in(box)
+        self.present[tile] = [day for day, seen in days.items() if seen.quality[rows, cols].any()]
+        if not self.present[tile]:
+            return
+        for name, resolution_m in self.store.arrays:
+            part = tile.box(resolution_m)
+            inside = part.slices_in(box.at(resolution_m))
+            pieces = {
+                day: (days[day].quality if name == "quality" else days[day].reflectance[resolution_m])[(..., *inside)]
+                for day in self.present[tile]
+            }
+            self._put(name, part, pieces)
+        seen = sum(int(np.count_nonzero(days[day].quality[rows, cols])) for day in self.present[tile])
+        self.pixels_needed += seen * sum(
+            (quality_m // band.resolution_m) ** 2 for band in (*self.spec.sensor.bands, self.spec.sensor.quality)
+        )
+
+    def _put(self, name: str, box: PixelBox, pieces: Mapping[int, Any]) -> None:
+        """Write one shard: all days of the slab, zeros (which leave no chunk) where there is nothing."""
+        slab = self.spec.season.slab_days(self.square.slab)
+        spec = self.store.array(name, box.resolution_m)
+        lengths = [length for _, length in spec.leading[1:]]
+        shard = np.zeros((len(slab), *lengths, *box.shape), spec.dtype)
+        for day, piece in pieces.items():
+            shard[day - slab.start] = piece
+        self.store.write(self.square.zone, name, box, shard, (slab.start,))
+        self.bytes_written += sum(self._file_sizes(name, box, slab))
+
+    def _file_sizes(self, name: str, box: PixelBox, slab: range) -> Iterator[int]:
+        spec, whole = self.store.array(name, box.resolution_m), self.store.zone(self.square.zone).box(box.resolution_m)
+        rows, cols = box.slices_in(whole)
+        rest = tuple(range(length) for _, length in spec.leading[1:])
+        ranges = (slab, *rest, range(rows.start, rows.stop), range(cols.start, cols.stop))
+        folder = self.store.path / self.square.zone / spec.group / name / "c"
+        for indices in itertools.product(*owned_ranges(spec, spec.shape(*whole.shape), ranges)):
+            with contextlib.suppress(FileNotFoundError):
+                yield folder.joinpath(*map(str, indices)).stat().st_size
+
+
+def _scenes(project: Project, task: StageTask) -> dict[int, list[Scene]]:
+    """Return the task's scenes by day, as they stand in the frozen catalogue.
+
+    Raises
+    ------
+    ConflictError
+        If they are not the ones that the task was planned with.
+    """
+    square: BuildSquare = task.payload
+    season = project.spec.season
+    wanted = set(square.scenes)
+    found: list[Scene] = []
+    if wanted:
+        catalog = FrozenCatalog.open(project.scenes_path)
+        found = [scene for scene in catalog.scenes(season.slab_days(square.slab), season) if scene.id in wanted]
+    if build_digest(square, found, project.spec, project.root) != task.digest:
+        raise ConflictError(
+            f"{task.key}: {project.scenes_path.name} was replaced while the build ran",
+            "Another build searched the catalogue again. Run the same command again.",
+        )
+    by_day: dict[int, list[Scene]] = {}
+    for scene in found:
+        day = season.day_of(scene.solar_day)
+        if day is not None:
+            by_day.setdefault(day, []).append(scene)
+    return dict(sorted(by_day.items()))
