@@ -7,7 +7,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from cropcube.domain.sensor import READ_FAILED
 from cropcube.errors import InvalidInputError
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from cropcube.domain.season import Season
 
-Kind = Literal["median", "annual-median", "harmonic"]
-KINDS: tuple[Kind, ...] = ("median", "annual-median", "harmonic")
+KINDS = ("median", "annual-median", "harmonic")
 DEFAULT_CLASSES = (4, 5, 6, 7)
 """Vegetation, bare soil, water and unclassified of Sentinel-2's scene classification."""
 MAX_ORDER = 10
@@ -30,7 +29,8 @@ MAX_DILATE_M = 10_000
 class FeatureSpec:
     """One product of features; options that its kind does not use are set back to their defaults."""
 
-    kind: Kind = "median"
+    kind: str = "median"
+    "`median`, `annual-median` or `harmonic`."
     window_days: int = 5
     "Of `median`: days in a window, day 0 = season start; the last may be shorter."
     order: int = 2
@@ -146,7 +146,7 @@ class FeatureSpec:
             raise InvalidInputError(f"a feature specification has the fields {sorted(names)}, not {sorted(values)}")
         try:
             return cls(
-                cast("Kind", str(values["kind"])),
+                str(values["kind"]),
                 int(values["window_days"]),
                 int(values["order"]),
                 float(values["ridge"]),

@@ -1,0 +1,83 @@
+"""`cropcube features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cropcube_cli import show
+from cropcube_cli.options import (
+    ClusterOption,
+    JsonOption,
+    MemoryOption,
+    ProjectOption,
+    QuietOption,
+    WorkersOption,
+    run_options,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN = 5
+
+
+def features(
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="median|annual-median|harmonic", help="What to compute.")
+    ] = "median",
+    window: Annotated[int, typer.Option("--window", metavar="DAYS", help="Of median: days in a window.")] = 5,
+    order: Annotated[int, typer.Option("--order", metavar="K", help="Of harmonic: number of harmonics.")] = 2,
+    ridge: Annotated[float, typer.Option("--ridge", help="Of harmonic: weight of the squared coefficients.")] = 0.0,
+    mask: Annotated[
+        str, typer.Option("--mask", metavar="scl:CLASSES", help="Scene classes that count as clear.")
+    ] = "scl:4,5,6,7",
+    dilate: Annotated[
+        int, typer.Option("--dilate", metavar="METRES", help="Distrust pixels this near to any other class.")
+    ] = 0,
+    index: Annotated[
+        list[str] | None,
+        typer.Option("--index", metavar="NAME", help="Spectral index of the medians too, such as NDVI; repeatable."),
+    ] = None,
+    project: ProjectOption = Path("."),
+    cluster: ClusterOption = "auto",
+    workers: WorkersOption = None,
+    memory_limit: MemoryOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Reduce the cube's time axis to features: median composites or harmonic fits of the clear observations."""
+    from cropcube.domain.feature_spec import FeatureSpec
+    from cropcube.pipeline.features import FeaturesOptions
+    from cropcube.pipeline.features import features as run_features
+
+    names = tuple(name for text in index or () for name in text.replace(",", " ").split())
+    spec = FeatureSpec(kind, window, order, ridge, FeatureSpec.parse_mask(mask), dilate, names)
+    summary = run_features(project, FeaturesOptions(spec), run_options(cluster, workers, memory_limit, quiet))
+    figures = summary.as_dict()
+
+    def render(console: Console) -> None:
+        rows = [
+            ("features", summary.spec.name),
+            ("tiles done, reused", f"{figures['done']}, {figures['reused']}"),
+            ("clear observations", f"{100 * summary.clear_share:.1f} %"),
+            ("pixels never clear", f"{summary.pixels_never_clear:,}"),
+            ("read, written", f"{show.size(figures['bytes_read'])}, {show.size(figures['bytes_written'])}"),
+            ("peak memory", show.size(figures["peak_memory_bytes"])),
+            ("seconds", f"{figures['seconds']:.1f}"),
+            ("store", str(summary.path)),
+        ]
+        console.print(show.table("Features", ("what", "value"), rows))
+
+    show.result(summary, as_json, render)
+    if summary.incomplete_builds:
+        listed = ", ".join(summary.incomplete_builds[:SHOWN])
+        more = ", ..." if len(summary.incomplete_builds) > SHOWN else ""
+        show.note(
+            f"warning: {len(summary.incomplete_builds)} build tasks are incomplete ({listed}{more}); run "
+            "`cropcube build` again, then this again: only the tiles concerned are redone"
+        )
+    if summary.tiles_unobserved:
+        show.note(f"{summary.tiles_unobserved} tiles have no observation in the whole season")

@@ -1,0 +1,259 @@
+"""`features`: reduce the time axis of every tile of the cube."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.config import find_project
+from cropcube.cube.ledger import Ledger, Record, digest
+from cropcube.cube.observed import grown, read_observations
+from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.lattice import FINEST_M, Tile
+from cropcube.errors import InvalidInputError, MissingError
+from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, REVISION, compute_indices, reduce_time
+from cropcube.features.layout import feature_store_spec
+from cropcube.pipeline.features_memory import tile_memory_bytes
+from cropcube.pipeline.stage import DONE, StageSummary, StageTask, StageWork, TaskResult, run_stage
+from cropcube.run.options import RunOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cropcube.config import Project
+    from cropcube.domain.lattice import ZoneGrid
+
+STAGE, BUILD = "features", "build"
+
+
+@dataclass(frozen=True)
+class FeaturesOptions:
+    """What to compute."""
+
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+
+
+@dataclass(frozen=True)
+class TilePayload:
+    """What a worker needs to know to reduce one tile."""
+
+    tile: Tile
+    spec: FeatureSpec
+
+
+@dataclass(frozen=True)
+class FeaturesSummary:
+    """What came of it."""
+
+    stage: StageSummary
+    spec: FeatureSpec
+    path: Path
+    "The store."
+    clear_share: float
+    "Clear observations at the finest resolution over the pixels and days that have any observation."
+    pixels_never_clear: int
+    "At the finest resolution."
+    incomplete_builds: tuple[str, ...]
+    "Build tasks that failed in part or were never finished; once they are, `features` redoes their tiles."
+    tiles_unobserved: int
+    "Tiles without a single day of observation."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures, JSON-ready."""
+        return {
+            **self.stage.as_dict(),
+            "name": self.spec.name,
+            "features": self.spec.as_dict(),
+            "path": str(self.path),
+            "clear_share": round(self.clear_share, 4),
+            "pixels_never_clear": self.pixels_never_clear,
+            "incomplete_builds": list(self.incomplete_builds),
+            "tiles_unobserved": self.tiles_unobserved,
+        }
+
+
+def features(
+    project_root: Path, options: FeaturesOptions | None = None, run: RunOptions | None = None
+) -> FeaturesSummary:
+    """Compute one product of features for every tile of the cube.
+
+    A tile is computed again only if what it was computed from has changed: the build records of its square, of
+    neighbouring ones within the dilation, the options, the algorithm.
+
+    Parameters
+    ----------
+    project_root
+        The project's folder, or one below it.
+    options
+        What to compute; medians of 5 days by default.
+    run
+        Where tasks run.
+
+    Raises
+    ------
+    MissingError
+        If nothing was built; the message names the verb that does it.
+    InvalidInputError
+        If an index needs a band that the cube lacks, or not one observation of the whole season is clear (the store
+        is then valid, and says so).
+    ResourceError
+        If a tile does not fit the memory of a worker, before the first read.
+    """
+    project = find_project(project_root)
+    spec = (options or FeaturesOptions()).spec
+    layout = feature_store_spec(spec, project.spec.season, project.spec.sensor, project.spec.tile_px)
+    cube, ledger, builds = _built(project), Ledger(project.ledger_path), _Builds.of(project)
+    tasks = list(_plan(project, cube, spec, builds))
+    path, prefix = project.features_path(spec.name), f"{STAGE}/{spec.name}"
+    if not Store.exists(path):
+        ledger.withdraw_all(prefix)
+    Store.create(path, project.spec.grid, layout)
+    stage = run_stage(project, prefix, tasks, StageWork(_erase, _write), run or RunOptions())
+    stage.raise_failed()
+    made = [record.details for record in ledger.records(prefix)]
+    summary = _summary(stage, spec, path, made, builds.incomplete)
+    if not any(details.get("clear") for details in made):
+        raise _never_clear(project, spec, made)
+    return summary
+
+
+def _built(project: Project) -> Store:
+    if not Store.exists(project.cube_path):
+        raise MissingError(f"{project.root} has no cube yet", "Run `cropcube build` first.")
+    return Store.open(project.cube_path)
+
+
+@dataclass(frozen=True)
+class _Builds:
+    """The build records by zone and square: what features are made of."""
+
+    squares: Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
+    "Key and content digest of each slab's record, by zone and name of the square."
+    incomplete: tuple[str, ...]
+    "Keys of tasks that failed in part, were interrupted or never begun."
+
+    @classmethod
+    def of(cls, project: Project) -> _Builds:
+        records = list(Ledger(project.ledger_path).records(BUILD))
+        if not any(record.state in (DONE, "incomplete") for record in records):
+            raise MissingError(f"no part of {project.root} is built yet", "Run `cropcube build` first.")
+        squares: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for record in records:
+            _, zone, _, square = record.key.split("/")
+            squares[zone, square].append((record.key, record.content_digest))
+        unfinished = {record.key for record in records if record.state != DONE}
+        return cls(
+            {key: tuple(sorted(found)) for key, found in squares.items()},
+            tuple(sorted(unfinished | _never_begun(project, records))),
+        )
+
+    def under(self, zone: ZoneGrid, tile: Tile, halo_m: int) -> tuple[tuple[str, str], ...]:
+        """Return the records of the squares that a tile and its halo lie in."""
+        box = grown(tile.box(FINEST_M), halo_m)
+        side = zone.square * tile.tile_px
+        rows = range(box.row // side, (box.row + box.height - 1) // side + 1)
+        cols = range(box.col // side, (box.col + box.width - 1) // side + 1)
+        names = [f"r{row:04d}c{col:04d}" for row in rows for col in cols]
+        return tuple(found for name in names for found in self.squares.get((zone.lattice.name, name), ()))
+
+
+def _never_begun(project: Project, records: list[Record]) -> set[str]:
+    """Return the keys of build tasks that the frozen catalogue has scenes for and that have no record."""
+    from cropcube.catalog.frozen import FrozenCatalog
+    from cropcube.pipeline.build_plan import plan
+
+    if not project.scenes_path.exists():
+        return set()
+    known = frozenset(record.key for record in records)
+    planned = plan(project, FrozenCatalog.open(project.scenes_path), verify=False, known=known)
+    return {found.task.key for found in planned} - known
+
+
+def _plan(project: Project, cube: Store, spec: FeatureSpec, builds: _Builds) -> Iterator[StageTask]:
+    """Yield one task for each tile of the region."""
+    for zone in project.spec.grid.zones:
+        present, window = cube.present(zone.lattice.name), cube.zone(zone.lattice.name).window
+        for tile in zone.tiles():
+            days = int(np.count_nonzero(present[:, tile.row - window[0], tile.col - window[1]]))
+            made_of = digest(
+                REVISION, spec.as_dict(), str(project.spec.season), builds.under(zone, tile, spec.dilate_m)
+            )
+            yield StageTask(
+                f"{STAGE}/{spec.name}/{zone.lattice.name}/{tile.name}",
+                made_of,
+                TilePayload(tile, spec),
+                tile_memory_bytes(spec, project.spec.season, project.spec.sensor, tile, days),
+            )
+
+
+def _erase(project: Project, task: StageTask) -> None:
+    """Remove what the store holds of the tile."""
+    tile: Tile = task.payload.tile
+    store = Store.open(project.features_path(task.payload.spec.name), writable=True)
+    for name, resolution_m in store.arrays:
+        store.erase(tile.lattice.name, name, tile.box(resolution_m))
+
+
+def _write(project: Project, task: StageTask) -> TaskResult:
+    """Reduce one tile, one resolution after the other, so that only one is in memory."""
+    payload: TilePayload = task.payload
+    tile, spec, season = payload.tile, payload.spec, project.spec.season
+    cube = Store.open(project.cube_path)
+    store = Store.open(project.features_path(spec.name), writable=True)
+    bands = {m: project.spec.sensor.bands_at(m) for m in project.spec.sensor.resolutions}
+    bands = {m: names for m, names in bands.items() if names}
+    medians: dict[int, NDArray[np.uint16] | None] = {}
+    clear = np.zeros((0, 0), np.uint16)
+    days = bytes_read = bytes_written = 0
+    for resolution_m, names in sorted(bands.items(), reverse=True):
+        observations = read_observations(cube, tile, spec.dilate_m, names)
+        days = len(observations.days)
+        bytes_read += observations.quality.nbytes + observations.reflectance[resolution_m].nbytes
+        arrays = reduce_time(spec, observations, resolution_m, season, task.threads)
+        del observations
+        bytes_written += _put(store, tile, resolution_m, arrays)
+        clear = arrays[CLEAR_COUNT].reshape(-1, *tile.box(resolution_m).shape).sum(axis=0, dtype=np.uint32)
+        medians[resolution_m] = arrays.get(MEDIAN) if spec.indices else None
+    for resolution_m, values in compute_indices(spec, bands, medians).items():
+        bytes_written += _put(store, tile, resolution_m, {INDEX: values})
+    details = {"days": days, "pixels": clear.size, "clear": int(clear.sum()), "never_clear": int((clear == 0).sum())}
+    return TaskResult(DONE, details, bytes_read, bytes_written)
+
+
+def _put(store: Store, tile: Tile, resolution_m: int, arrays: Mapping[str, NDArray[Any]]) -> int:
+    for name, values in arrays.items():
+        store.write(tile.lattice.name, name, tile.box(resolution_m), values)
+    return sum(values.nbytes for values in arrays.values())
+
+
+def _summary(
+    stage: StageSummary, spec: FeatureSpec, path: Path, made: list[Mapping[str, Any]], incomplete: tuple[str, ...]
+) -> FeaturesSummary:
+    seen = sum(details.get("pixels", 0) * details.get("days", 0) for details in made)
+    clear = sum(details.get("clear", 0) for details in made)
+    return FeaturesSummary(
+        stage,
+        spec,
+        path,
+        clear / seen if seen else 0.0,
+        sum(details.get("never_clear", 0) for details in made),
+        incomplete,
+        sum(not details.get("days") for details in made),
+    )
+
+
+def _never_clear(project: Project, spec: FeatureSpec, made: list[Mapping[str, Any]]) -> InvalidInputError:
+    days = max((details.get("days", 0) for details in made), default=0)
+    kept = ",".join(map(str, spec.classes))
+    dilation = f" and {spec.dilate_m} m of dilation" if spec.dilate_m else ""
+    return InvalidInputError(
+        f"no clear observation exists: not one pixel of {project.spec.region.name} is clear on any of up to {days} "
+        f"observed days of the season {project.spec.season} with the mask scl:{kept}{dilation}",
+        "Keep more classes (--mask), dilate less, or build another season. The store holds no data, which is right.",
+    )
