@@ -7,12 +7,23 @@ convolution only, global average pool, one linear layer. 1,036,295 parameters fo
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from torch import nn
 
+from cropcube.errors import InvalidInputError
+from cropcube.model.classifier import BATCH
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from cropcube.model.classifier import Tensors
 
 DROPOUTS = (0.2, 0.3, 0.3, 0.4)
 """Dropout of the four blocks."""
@@ -52,3 +63,92 @@ def _block(channels_in: int, width: int, stride: int, dropout: float) -> nn.Sequ
     for count, step in ((channels_in, stride), (width, 1)):
         layers += [nn.Conv2d(count, width, 3, stride=step, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
     return nn.Sequential(*layers, nn.Dropout2d(dropout))
+
+
+class CropNetClassifier:
+    """A fitted CropNet.
+
+    Parameters
+    ----------
+    network
+        Its weights are used as they are.
+    input_shape
+        Bands and steps that it was fitted to.
+    """
+
+    kind = "cropnet"
+
+    def __init__(self, network: CropNet, input_shape: tuple[int, int]) -> None:
+        self.network = channels_last(network).eval()
+        self.classes, self.input_shape = network.classes, input_shape
+
+    @classmethod
+    def of(cls, tensors: Tensors, input_shape: tuple[int, int]) -> CropNetClassifier:
+        """Return the classifier that `tensors` describes.
+
+        Raises
+        ------
+        InvalidInputError
+            If arrays are missing, left over, of the wrong shape or not finite.
+        """
+        try:
+            classes, width = tensors["head.weight"].shape
+        except (KeyError, ValueError):
+            raise InvalidInputError("these are not the weights of a CropNet", _AGAIN) from None
+        with torch.random.fork_rng(devices=[]):
+            network = CropNet(int(classes), int(width))
+        wanted = network.state_dict()
+        wrong = sorted(set(wanted) ^ set(tensors))
+        wrong += [n for n in wanted if n in tensors and wanted[n].shape != tensors[n].shape]
+        wrong += [n for n, values in tensors.items() if not np.isfinite(values).all()]
+        if wrong:
+            raise InvalidInputError(f"the weights do not fit a CropNet ({', '.join(wrong[:5])})", _AGAIN)
+        network.load_state_dict({name: torch.from_numpy(np.array(tensors[name])) for name in wanted})
+        return cls(network, input_shape)
+
+    def tensors(self) -> Tensors:
+        """Return weights and running means by name."""
+        return {name: value.contiguous().numpy() for name, value in self.network.state_dict().items()}
+
+    def probabilities(self, inputs_NBS: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
+        """Return (N, classes) float32 of scaled inputs (N, bands, steps) float32.
+
+        Batches have a fixed size and the last is padded, so that a pixel's result does not depend on its company.
+        """
+        if inputs_NBS.shape[1:] != self.input_shape:
+            raise InvalidInputError(
+                f"inputs of shape {inputs_NBS.shape[1:]} do not fit a CropNet of {self.input_shape}",
+                "Use the features it was trained on.",
+            )
+        result = np.empty((len(inputs_NBS), self.classes), dtype=np.float32)
+        batch = torch.zeros((BATCH, 1, *self.input_shape))
+        with torch_threads(threads), torch.inference_mode():
+            for start in range(0, len(inputs_NBS), BATCH):
+                piece = inputs_NBS[start : start + BATCH]
+                batch.zero_()
+                batch[: len(piece), 0] = torch.from_numpy(np.ascontiguousarray(piece, dtype=np.float32))
+                found = torch.softmax(self.network(batch), dim=1)
+                result[start : start + len(piece)] = found[: len(piece)].numpy()
+        return result
+
+
+def channels_last(network: CropNet) -> CropNet:
+    """Return the network with its weights laid out the way that convolutions run fastest on CPUs."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Use a number of threads in torch (0 = as many as it has now) and give them back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+_AGAIN = "The file is damaged or foreign; train the model again."

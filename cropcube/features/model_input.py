@@ -1,0 +1,224 @@
+"""What a classifier sees of a pixel: a (bands, steps) image of its features, gap-filled and scaled.
+
+Training and prediction both come through here, so both see the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.model_card import Scaling
+from cropcube.domain.sensor import REFLECTANCE_SCALE
+from cropcube.errors import InvalidInputError
+from cropcube.kernels import gap_fill
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cropcube.domain.feature_spec import FeatureSpec
+    from cropcube.domain.model_card import ModelCard
+    from cropcube.domain.season import Season
+    from cropcube.domain.sensor import Sensor
+
+Features: TypeAlias = Mapping[int, "NDArray[Any]"]
+"""By resolution in metres: (steps, the layout's bands of that resolution, y, x); all cover the same ground."""
+
+ARRAYS = {"median": "median", "annual-median": "median", "harmonic": "coefficient"}
+"""Which array of a feature store a classifier reads, by the features' kind."""
+GAP_RULES = {
+    "median": "windows without a clear observation are filled linearly in time, ends held",
+    "annual-median": "none needed",
+    "harmonic": "none; pixels without a fit are left out",
+}
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """Rows and columns of a classifier's input, and where they come from."""
+
+    feature: str
+    "Name of the feature store."
+    kind: str
+    "`median`, `annual-median` or `harmonic`."
+    bands: tuple[str, ...]
+    "In the sensor's order."
+    resolutions_m: tuple[int, ...]
+    "Of each band."
+    steps: tuple[str, ...]
+    "Labels of windows or terms."
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, season: Season, sensor: Sensor) -> InputLayout:
+        """Return the layout of all bands of a sensor under a feature specification."""
+        bands = sensor.bands
+        steps = tuple(str(step) for step in spec.steps(season))
+        return cls(spec.name, spec.kind, tuple(b.name for b in bands), tuple(b.resolution_m for b in bands), steps)
+
+    @classmethod
+    def of_card(cls, card: ModelCard, sensor: Sensor) -> InputLayout:
+        """Return the layout that a model was trained on.
+
+        Raises
+        ------
+        InvalidInputError
+            If the sensor lacks one of its bands.
+        """
+        resolutions = tuple(sensor.band(name).resolution_m for name in card.bands)
+        return cls(card.feature, str(card.feature_spec["kind"]), card.bands, resolutions, card.steps)
+
+    @property
+    def array(self) -> str:
+        """Name of the array in the feature store."""
+        return ARRAYS[self.kind]
+
+    @property
+    def gap_rule(self) -> str:
+        """What happens where a window or term has no value, in words."""
+        return GAP_RULES[self.kind]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Bands, steps."""
+        return len(self.bands), len(self.steps)
+
+    def bands_at(self, resolution_m: int) -> tuple[str, ...]:
+        """Return the bands of one resolution, in order: the band axis of that resolution's `Features` array."""
+        return tuple(b for b, r in zip(self.bands, self.resolutions_m, strict=True) if r == resolution_m)
+
+
+def observed(layout: InputLayout, features: Features) -> NDArray[np.bool_]:
+    """Return which pixels can be classified: those with a value at every resolution that the layout uses.
+
+    A pixel without any clear observation (for harmonics: with too few for a fit) is neither a sample nor predicted.
+
+    Parameters
+    ----------
+    layout, features
+        See there.
+
+    Returns
+    -------
+    mask
+        (y, x) at 10 m.
+    """
+    masks = []
+    for resolution_m, values_SBYX in features.items():
+        first_SYX = values_SBYX[:, 0]
+        seen = np.isfinite(first_SYX).all(axis=0) if layout.kind == "harmonic" else (first_SYX != 0).any(axis=0)
+        masks.append(np.kron(seen, np.ones((resolution_m // FINEST_M,) * 2, dtype=bool)))
+    mask: NDArray[np.bool_] = np.logical_and.reduce(masks)
+    return mask
+
+
+def pixel_features(
+    layout: InputLayout, features: Features, rows: NDArray[np.integer[Any]], cols: NDArray[np.integer[Any]]
+) -> NDArray[np.float32]:
+    """Return the features of chosen pixels, gap-filled and not yet scaled.
+
+    Parameters
+    ----------
+    layout, features
+        See there.
+    rows, cols
+        Pixels at 10 m counted from the top left of the arrays, (N,). Those of coarser bands are repeated:
+        10 m pixel (y, x) takes 20 m pixel (y // 2, x // 2).
+
+    Returns
+    -------
+    values_NBS
+        float32 in the features' own unit; not finite where a harmonic has no fit.
+
+    Raises
+    ------
+    InvalidInputError
+        If the arrays do not have the layout's bands and steps.
+    """
+    values_NBS = np.empty((len(rows), *layout.shape), dtype=np.float32)
+    for resolution_m in sorted(set(layout.resolutions_m)):
+        where = [i for i, r in enumerate(layout.resolutions_m) if r == resolution_m]
+        source_SBYX = features[resolution_m]
+        if source_SBYX.shape[:2] != (len(layout.steps), len(where)):
+            raise InvalidInputError(
+                f"features at {resolution_m} m have {source_SBYX.shape[:2]} steps and bands, "
+                f"the model takes {(len(layout.steps), len(where))}",
+                f"It was trained on {layout.feature} with the bands {' '.join(layout.bands)}.",
+            )
+        step = resolution_m // FINEST_M
+        picked_SBN = source_SBYX[:, :, np.asarray(rows) // step, np.asarray(cols) // step]
+        values_NBS[:, where] = _without_gaps(layout, picked_SBN).transpose(2, 1, 0)
+    return values_NBS
+
+
+def model_input(
+    layout: InputLayout,
+    scaling: Scaling,
+    features: Features,
+    rows: NDArray[np.integer[Any]],
+    cols: NDArray[np.integer[Any]],
+) -> NDArray[np.float32]:
+    """Return a classifier's inputs (N, bands, steps) float32 for chosen pixels; see `pixel_features` and `scaled`."""
+    return scaled(pixel_features(layout, features, rows, cols), scaling)
+
+
+def scaled(values_NBS: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
+    """Return (values - mean) / deviation, all in float32."""
+    mean = np.asarray(scaling.mean, dtype=np.float32)
+    deviation = np.asarray(scaling.deviation, dtype=np.float32)
+    return (values_NBS - mean) / deviation
+
+
+def reflectance_scaling(bands: int) -> Scaling:
+    """Return the scaling that divides by 10000."""
+    zeros, tens = ((0.0,),) * bands, ((round(1 / REFLECTANCE_SCALE, 6),),) * bands
+    return Scaling("reflectance", zeros, tens)
+
+
+@dataclass
+class ScalingMeasure:
+    """Mean and standard deviation of the training pixels, gathered piece by piece.
+
+    By band for medians (their steps are one quantity), by band and term for harmonics.
+    """
+
+    layout: InputLayout
+    _count: int = field(default=0, init=False)
+    _sum: Any = field(default=0.0, init=False)
+    _squares: Any = field(default=0.0, init=False)
+
+    def add(self, values_NBS: NDArray[np.float32]) -> None:
+        """Take in the features of some pixels, as `pixel_features` returns them."""
+        values = values_NBS.astype(np.float64)
+        self._count += len(values)
+        self._sum = self._sum + values.sum(axis=0)
+        self._squares = self._squares + (values**2).sum(axis=0)
+
+    def result(self) -> Scaling:
+        """Return the scaling; a band that never varies is only centred.
+
+        Raises
+        ------
+        InvalidInputError
+            If no pixel was taken in.
+        """
+        if not self._count:
+            raise InvalidInputError("there is no training pixel to measure the scaling on", "Give more labels.")
+        mean, square = self._sum / self._count, self._squares / self._count
+        if self.layout.kind != "harmonic":
+            mean, square = mean.mean(axis=1, keepdims=True), square.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
+        deviation[deviation < 1e-6 * np.maximum(1.0, np.abs(mean))] = 1.0
+        return Scaling("standard", _rows(mean), _rows(deviation))
+
+
+def _without_gaps(layout: InputLayout, values_SBN: NDArray[Any]) -> NDArray[Any]:
+    # All bands of a resolution are clear together, and a clear pixel's median is never 0.
+    return gap_fill(values_SBN, values_SBN[:, 0] != 0) if layout.kind == "median" else values_SBN
+
+
+def _rows(matrix: NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(np.float32(value)) for value in row) for row in matrix)

@@ -1,0 +1,92 @@
+"""Fitting a classifier of either kind to samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cropcube.domain.model_card import CLASSIFIERS
+from cropcube.errors import InvalidInputError, ResourceError
+from cropcube.model.classifier import Epoch, FitOptions, Fitted, classify, need_torch
+from cropcube.model.forest import fit_forest
+from cropcube.model.metrics import score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cropcube.samples.read import Samples
+
+FOREST_BYTES = 8 * 2**30
+"""scikit-learn fits in memory; more training inputs than this are refused."""
+
+
+def fit_classifier(
+    kind: str,
+    options: FitOptions,
+    train: Samples,
+    validation: Samples | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+) -> Fitted:
+    """Fit a classifier.
+
+    Parameters
+    ----------
+    kind
+        `cropnet` or `forest`.
+    options
+        Its settings; the same options and samples give the same classifier (CropNet: with as many threads).
+    train
+        Samples to fit; the scaling is measured on them.
+    validation
+        Samples that choose CropNet's best epoch by macro-F1 and give the scores; without any the last epoch is kept.
+    progress
+        Called after every epoch of CropNet.
+
+    Raises
+    ------
+    InvalidInputError
+        If the kind is not known, or the training samples are of fewer than two classes.
+    MissingExtraError
+        For CropNet without PyTorch.
+    ResourceError
+        If a forest's training inputs do not fit the memory.
+    CropcubeError
+        If CropNet's loss is no longer a number.
+    """
+    if kind not in CLASSIFIERS:
+        raise InvalidInputError(f"classifier {kind!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}.")
+    present = [name for name, count in zip(train.legend.names, train.counts(), strict=True) if count]
+    if len(present) < 2:
+        raise InvalidInputError(
+            f"the training samples are of {len(present)} class ({', '.join(present) or 'none'})",
+            "A classifier needs two or more; give labels of more classes, or smaller blocks (--block-m).",
+        )
+    if validation is not None and not len(validation):
+        validation = None
+    if kind == "cropnet":
+        need_torch()
+        from cropcube.model.fit_cropnet import fit_cropnet
+
+        return fit_cropnet(options, train.measure_scaling(), train, validation, progress)
+    return _forest(options, train, validation)
+
+
+def _forest(options: FitOptions, train: Samples, validation: Samples | None) -> Fitted:
+    bands, steps = train.layout.shape
+    needed = len(train) * bands * steps * 4
+    if needed > FOREST_BYTES:
+        raise ResourceError(
+            f"a forest of {len(train)} samples needs {needed / 2**30:.1f} GiB of inputs in memory, "
+            f"{FOREST_BYTES / 2**30:.0f} GiB is the bound",
+            "Use --classifier cropnet, which streams, or fewer labels.",
+        )
+    scaling = train.measure_scaling()
+    settings = {"n_estimators": options.trees, "min_samples_leaf": options.min_leaf, "random_state": options.seed}
+    jobs = {"n_jobs": options.threads or -1}
+    fitted = fit_forest(train.inputs(scaling), train.classes, len(train.legend), settings | jobs)
+    found = None
+    if validation is not None:
+        predicted = classify(fitted, validation, scaling, max(1, options.threads)).argmax(axis=1)
+        found = score(validation.classes, np.asarray(predicted), validation.legend.names)
+    return Fitted(fitted, scaling, found, (), 0)
