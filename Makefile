@@ -41,7 +41,8 @@ $(LOCKED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one with PYTHON=..." >&2; exit 1; }
 	@echo "== setting up $(VENV) from requirements.lock (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet --no-compile \
+		-r requirements.lock
 	@touch $@
 
 # Editable: Python files are used from this folder; the native kernels are compiled into the environment.
