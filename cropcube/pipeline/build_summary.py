@@ -71,7 +71,7 @@ class BuildSummary:
             "decode_amplification": None if self.amplification is None else round(self.amplification, 3),
             "observations": self.tally.observations,
             "failed_reads": self.tally.failed_reads,
-            "failed": list(self.tally.failures),
+            "failures": list(self.tally.failures),
             "max_failed_reads": self.max_failed_reads,
             "good": self.is_good,
         }

@@ -15,12 +15,15 @@ from cropcube.cube.store import Store
 from cropcube.errors import ConflictError
 from cropcube.observations.choose import reader_for
 from cropcube.observations.day import observe_day
+from cropcube.observations.mosaic import CLEAR_CLASSES
 from cropcube.pipeline.build_memory import bounding_box, passes
 from cropcube.pipeline.build_plan import BuildSquare, build_digest
 from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, StageWork, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from cropcube.config import Project, ProjectSpec
     from cropcube.domain.lattice import PixelBox, Tile
@@ -63,6 +66,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
     details = {
         "scenes": len(task.payload.scenes),
         "days": {tile.name: days for tile, days in sorted(work.present.items()) if days},
+        "clear": {tile.name: count for tile, count in sorted(work.clear.items()) if count},
         "failed": [asdict(failure) for failure in work.failed[:LISTED_FAILURES]],
         "failed_reads": len(work.failed),
         "bytes_read": counts.bytes_read,
@@ -87,6 +91,8 @@ class _Work:
     by_day: Mapping[int, list[Scene]]
     store: Store
     present: dict[Tile, list[int]] = field(default_factory=dict)
+    clear: dict[Tile, int] = field(default_factory=dict)
+    "Pixels of the quality grid x days of class 4 to 7."
     failed: list[FailedRead] = field(default_factory=list)
     pixels_needed: int = 0
     bytes_written: int = 0
@@ -119,10 +125,13 @@ class _Work:
                 for day in self.present[tile]
             }
             self._put(name, part, pieces)
-        seen = sum(int(np.count_nonzero(days[day].quality[rows, cols])) for day in self.present[tile])
-        self.pixels_needed += seen * sum(
-            (quality_m // band.resolution_m) ** 2 for band in (*self.spec.sensor.bands, self.spec.sensor.quality)
-        )
+        self._count(tile, [days[day].quality[rows, cols] for day in self.present[tile]])
+
+    def _count(self, tile: Tile, qualities: Sequence[NDArray[np.uint8]]) -> None:
+        sensor, (first, last) = self.spec.sensor, CLEAR_CLASSES
+        of_pixel = sum((sensor.quality.resolution_m // band.resolution_m) ** 2 for band in sensor.bands) + 1
+        self.pixels_needed += of_pixel * sum(int(np.count_nonzero(quality)) for quality in qualities)
+        self.clear[tile] = sum(int(((quality >= first) & (quality <= last)).sum()) for quality in qualities)
 
     def _put(self, name: str, box: PixelBox, pieces: Mapping[int, Any]) -> None:
         """Write one shard: all days of the slab, zeros (which leave no chunk) where there is nothing."""

@@ -1,0 +1,136 @@
+"""`cropcube build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cropcube_cli import show
+from cropcube_cli.options import (
+    ClusterOption,
+    JsonOption,
+    MemoryOption,
+    ProjectOption,
+    QuietOption,
+    WorkersOption,
+    run_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from cropcube.pipeline.build_summary import BuildSummary, DryRun
+
+
+def build(
+    project: ProjectOption = Path("."),
+    region: Annotated[
+        str | None, typer.Option("--region", "-r", help="Country or state, vector file, or west,south,east,north.")
+    ] = None,
+    season: Annotated[
+        str | None, typer.Option("--season", help="START/STOP (half-open) or YEAR; default: the last complete year.")
+    ] = None,
+    catalog: Annotated[
+        str | None, typer.Option("--catalog", "-c", help="Known name, URL of a STAC API, or a file.")
+    ] = None,
+    collection: Annotated[str | None, typer.Option("--collection", help="Collection of the catalogue.")] = None,
+    max_cloud: Annotated[
+        float | None, typer.Option("--max-cloud", min=0, max=100, help="Leave out scenes with more cloud (percent).")
+    ] = None,
+    bands: Annotated[str | None, typer.Option("--bands", help="Labels such as B02,B03,B04; default: all ten.")] = None,
+    tile_px: Annotated[int | None, typer.Option("--tile-px", help="Side of a tile at 10 m (multiple of 96).")] = None,
+    crs: Annotated[
+        str | None, typer.Option("--crs", help="One CRS, EPSG:3035 say; default: UTM zones.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    search: Annotated[bool, typer.Option("--search", help="Ask the catalogue again.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the checksums of remote files too.")] = False,
+    max_failed_reads: Annotated[
+        int, typer.Option("--max-failed-reads", min=0, help="Failed reads that still count as success.")
+    ] = 0,
+    cluster: ClusterOption = "auto",
+    workers: WorkersOption = None,
+    memory_limit: MemoryOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a region's cube of observations, or go on with the build that stands."""
+    from cropcube.pipeline.build import build as run_build
+    from cropcube.pipeline.build_options import BuildOptions
+    from cropcube.pipeline.build_summary import DryRun
+
+    options = BuildOptions(
+        region=region,
+        season=season,
+        catalog=catalog,
+        collection=collection,
+        max_cloud=max_cloud,
+        bands=tuple(bands.replace(",", " ").split()) if bands is not None else None,
+        tile_px=tile_px,
+        crs=crs,
+        dry_run=dry_run,
+        search=search,
+        verify=verify,
+        max_failed_reads=max_failed_reads,
+    )
+    run = run_options(cluster, workers, memory_limit, quiet)
+    summary = run_build(project, options, run, _silent if quiet else show.note)
+    if isinstance(summary, DryRun):
+        show.result(summary, as_json, _dry_run_table(summary))
+    else:
+        show.result(summary, as_json, _closing_table(summary))
+    summary.check()
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
+def _closing_table(summary: BuildSummary) -> Callable[[Console], None]:
+    def render(console: Console) -> None:
+        figures = summary.as_dict()
+        amplification = figures["decode_amplification"]
+        rows = [
+            ("tasks done", figures["done"]),
+            ("tasks reused", figures["reused"]),
+            ("tasks incomplete", figures["incomplete"]),
+            ("tasks failed", figures["failed"]),
+            ("scenes", figures["scenes"]),
+            ("observations (tiles x days)", figures["observations"]),
+            ("read", show.size(figures["bytes_read"])),
+            ("written", show.size(figures["bytes_written"])),
+            ("decode amplification", "-" if amplification is None else f"{amplification:.2f}"),
+            ("peak memory of a worker", show.size(figures["peak_memory_bytes"])),
+            ("time", f"{figures['seconds']:.1f} s"),
+        ]
+        console.print(show.table(f"Build of {summary.project}", ("what", "value"), rows))
+        if figures["failures"]:
+            title = f"{figures['failed_reads']} failed reads"
+            cells = [(entry["task"], entry["scene"], entry["band"], entry["error"]) for entry in figures["failures"]]
+            console.print(show.table(title, ("task", "scene", "band", "why"), cells))
+
+    return render
+
+
+def _dry_run_table(summary: DryRun) -> Callable[[Console], None]:
+    def render(console: Console) -> None:
+        figures = summary.as_dict()
+        rows = [
+            ("scenes", figures["scenes"]),
+            ("tasks to do", figures["tasks"]),
+            ("tasks done already", figures["reused"]),
+            ("to read", show.size(figures["bytes_to_read"])),
+            ("to store", show.size(figures["bytes_to_store"])),
+            ("free on the disk", show.size(figures["free_bytes"])),
+            ("memory per task", show.size(figures["task_memory_bytes"])),
+            ("memory per worker", show.size(figures["worker_memory_bytes"])),
+            ("fits", "yes" if figures["fits"] else "no"),
+        ]
+        console.print(show.table("Dry run: nothing was written", ("what", "value"), rows))
+        console.print(f"From {figures['source']}.")
+
+    return render
