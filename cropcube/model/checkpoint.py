@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cropcube.cube.objects import discard_leftovers, replace_bytes
+from cropcube.cube.objects import discard_leftovers, replace_file
 from cropcube.domain.model_card import ModelCard
 from cropcube.errors import InvalidInputError, MissingError, ResourceError
 from cropcube.model.classifier import need_torch
@@ -53,9 +53,9 @@ def save_model(folder: Path, classifier: Classifier, card: ModelCard, index: Sam
         for what, suffix in (("weights", ".safetensors"), ("samples", ".parquet")):
             sha256 = hashlib.sha256(contents[what]).hexdigest()
             files[what] = {"name": f"{what}-{sha256[:12]}{suffix}", "sha256": sha256}
-            replace_bytes(folder / files[what]["name"], contents[what], folder)
+            replace_file(folder / files[what]["name"], (contents[what],), folder)
         card = replace(card, files=files)
-        replace_bytes(folder / CARD_NAME, card.to_json().encode(), folder)
+        replace_file(folder / CARD_NAME, (card.to_json().encode(),), folder)
         _sweep(folder, {entry["name"] for entry in files.values()})
     except OSError as error:
         raise ResourceError(

@@ -12,6 +12,7 @@ from cropcube.samples.split import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 _COLUMNS = {"row": np.int32, "col": np.int32, "label": np.uint8, "block": np.int64, "part": np.uint8}
