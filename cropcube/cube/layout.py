@@ -144,6 +144,11 @@ def map_array(name: str, dtype: str, tile_px: int, attrs: Mapping[str, JSON]) ->
     return ArraySpec(name, FINEST_M, (), dtype, 0, (tile_px, tile_px), None, attrs)
 
 
+def present_array(days: int, square: int) -> ArraySpec:
+    """Return the layout of the days present, per tile: a chunk is what one build task owns."""
+    return ArraySpec("present", 0, (("time", days),), "uint8", 0, (SLAB_DAYS, square, square), None)
+
+
 def owned_ranges(spec: ArraySpec, shape: tuple[int, ...], ranges: tuple[range, ...]) -> tuple[range, ...]:
     """Return the range of files along every dimension, refusing what is not made of whole files.
 

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cropcube.cube.objects import discard_leftovers, replace_bytes
+from cropcube.cube.objects import discard_leftovers, replace_file
 from cropcube.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Ledger:
         ResourceError
             If the disk is full or cannot be written.
         """
-        replace_bytes(self._file(record.key), record.encode(), self.path)
+        replace_file(self._file(record.key), [record.encode()], self.path)
 
     def withdraw(self, key: str) -> None:
         """Remove a record; nothing happens if there is none."""

@@ -7,7 +7,6 @@ objects and told from the work of a second live driver.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -15,17 +14,14 @@ import re
 import shutil
 import socket
 import time
-from typing import TYPE_CHECKING, Any
-
-from zarr.storage import LocalStore
+from typing import TYPE_CHECKING
 
 from cropcube.errors import ResourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from io import FileIO
     from pathlib import Path
-
-    from zarr.abc.store import ByteRequest
-    from zarr.core.buffer import Buffer, BufferPrototype
 
 FOREIGN_LEFTOVER_S = 24 * 3600
 """Age at which an unfinished file of another host, whose processes cannot be asked, counts as left over."""
@@ -47,15 +43,15 @@ def partial_path(path: Path) -> Path:
     return folder / f"{_host()}~{pid}~{_born(pid)}~{next(_COUNT)}"
 
 
-def replace_bytes(path: Path, value: Any, owner: Path) -> None:
+def replace_file(path: Path, parts: Iterable[bytes], owner: Path) -> None:
     """Write a file whole or not at all.
 
     Parameters
     ----------
     path
         The file; its folder is made.
-    value
-        Anything with the buffer protocol.
+    parts
+        Its bytes, in order.
     owner
         The store or ledger it belongs to.
 
@@ -67,7 +63,9 @@ def replace_bytes(path: Path, value: Any, owner: Path) -> None:
     unfinished = None
     try:
         unfinished = partial_path(owner)
-        unfinished.write_bytes(value)
+        with open(unfinished, "xb", buffering=0) as file:
+            for part in parts:
+                _write_whole(file, part)
         _move(unfinished, path)
     except OSError as error:
         if unfinished is not None:
@@ -112,30 +110,11 @@ def discard_leftovers(path: Path) -> int:
     return count
 
 
-class ShardStore(LocalStore):
-    """A local store for writers that own whole shards.
-
-    Objects appear whole or not at all. A chunk that stands is never read: it is replaced as a whole (Zarr would read
-    it first, and fail on a damaged one).
-    """
-
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Return metadata as they stand, chunks as absent."""
-        if "/c/" in key:
-            return None
-        return await super().get(key, prototype, byte_range)
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Put an object in place, whole or not at all."""
-        self._check_writable()
-        await asyncio.to_thread(replace_bytes, self.root / key, value.as_buffer_like(), self.root)
-
-    async def delete(self, key: str) -> None:
-        """Remove an object and the folders that become empty."""
-        self._check_writable()
-        await asyncio.to_thread(remove_file, self.root / key, self.root)
+def _write_whole(file: FileIO, part: bytes) -> None:
+    """Write all bytes; one call of the system may take fewer (2 GiB at most, less on a disk that fills)."""
+    rest = memoryview(part)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _move(source: Path, target: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import shutil
@@ -10,12 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-from zarr.storage import LocalStore, StorePath
 
-from cropcube.cube.layout import ArraySpec, owned_ranges, tile_side
+from cropcube.cube.layout import ArraySpec, owned_ranges, present_array, tile_side
 from cropcube.cube.ledger import canonical
-from cropcube.cube.objects import ShardStore, discard_leftovers, partial_path, remove_file
+from cropcube.cube.objects import discard_leftovers, partial_path, remove_file, replace_file
+from cropcube.cube.shards import Planes, pack, read_selection, split
 from cropcube.cube.template import PRESENT, TILES_GROUP, describe, write_template
 from cropcube.domain.lattice import Lattice, PixelBox, Tile
 from cropcube.domain.season import SLAB_DAYS
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from cropcube.cube.layout import StoreSpec
     from cropcube.domain.grid import Grid
 
-PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
-"""Writes the same bytes every time; zarrs' does not."""
 VERBS = {"cube": "cropcube build", "features": "cropcube features", "map": "cropcube predict"}
 
 
@@ -58,7 +54,7 @@ class Store:
     Use `create` or `open`. Opening reads one file; arrays are opened when they are first used.
     """
 
-    def __init__(self, path: Path, attrs: Mapping[str, Any], writable: bool) -> None:
+    def __init__(self, path: Path, attrs: Mapping[str, Any], writable: bool, threads: int = 1) -> None:
         own = attrs["cropcube"]
         self.path = path
         self.writable = writable
@@ -68,10 +64,10 @@ class Store:
         "Labels by dimension, or by `dimension@resolution`; dates as ISO text."
         self.zones = {zone["name"]: _zone_of(zone) for zone in own["zones"]}
         self.arrays = {(a["name"], a["resolution_m"]): _array_of(a) for a in own["arrays"]}
-        self._opened: dict[tuple[str, bool], zarr.Array[Any]] = {}
+        self.threads = threads
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Store.open, (self.path, self.writable)
+        return Store.open, (self.path, self.writable, self.threads)
 
     @classmethod
     def exists(cls, path: Path) -> bool:
@@ -104,8 +100,17 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, path: Path, writable: bool = False) -> Store:
+    def open(cls, path: Path, writable: bool = False, threads: int = 1) -> Store:
         """Open a store that stands.
+
+        Parameters
+        ----------
+        path
+            Its folder.
+        writable
+            Whether pixels may be written.
+        threads
+            How many chunks are packed or unpacked at once: a task's thread budget. Bytes do not depend on it.
 
         Raises
         ------
@@ -118,7 +123,7 @@ class Store:
             kind = "map" if path.name.startswith("map") else "cube" if path.name.startswith("cube") else "features"
             raise MissingError(f"there is no store {path}", f"`{VERBS[kind]}` makes it.")
         try:
-            return cls(path, _root_attrs(path), writable)
+            return cls(path, _root_attrs(path), writable, threads)
         except (KeyError, TypeError, ValueError) as error:
             raise LayoutError(
                 f"{path} is not a store of this version of cropcube ({type(error).__name__}: {error})",
@@ -174,16 +179,15 @@ class Store:
         part = box.intersection(whole)
         if part is None or 0 in shape:
             return np.full(shape, spec.fill_value, spec.dtype)
-        array = self._open(f"{zone}/{spec.group}/{name}")
-        key: tuple[Any, ...] = tuple(_as_selection(indices) for indices in chosen)
-        values: NDArray[Any] = np.asarray(array.oindex[(*key, *part.slices_in(whole))])
+        spans = tuple(range(piece.start, piece.stop) for piece in part.slices_in(whole))
+        values = read_selection(self._folder(zone, spec), spec, (*chosen, *spans), self.threads)
         if part == box:
             return values
         result = np.full(shape, spec.fill_value, spec.dtype)
         result[(..., *part.slices_in(box))] = values
         return result
 
-    def write(self, zone: str, name: str, box: PixelBox, values: NDArray[Any], start: tuple[int, ...] = ()) -> None:
+    def write(self, zone: str, name: str, box: PixelBox, values: NDArray[Any], start: tuple[int, ...] = ()) -> int:
         """Write whole shards; pieces that hold nothing but the fill value leave no object.
 
         Parameters
@@ -197,6 +201,11 @@ class Store:
         start
             First index along each of the first leading dimensions; 0 for the others.
 
+        Returns
+        -------
+        int
+            Bytes on disk.
+
         Raises
         ------
         LayoutError
@@ -204,18 +213,47 @@ class Store:
         ResourceError
             If the disk is full or cannot be written.
         """
+        self._check_writable()
         spec, whole = self._find(zone, name, box)
-        lengths = values.shape[: len(spec.leading)]
-        if values.dtype != spec.dtype or values.ndim != len(spec.dimensions) or values.shape[-2:] != box.shape:
-            raise LayoutError(
-                f"{name} at {spec.resolution_m} m takes {spec.dtype} over {spec.dimensions}, {box.shape} at the end; "
-                f"got {values.dtype} {values.shape}",
-                "Write in the array's own type and shape.",
-            )
+        _check_values(spec, values, len(spec.dimensions), box)
+        lengths = values.shape[:-2]
         starts = (*start, *(0 for _ in range(len(lengths) - len(start))))
         leading = tuple(range(first, first + length) for first, length in zip(starts, lengths, strict=True))
-        ranges = self._check_owned(spec, whole, box, leading)
-        self._put(f"{zone}/{spec.group}/{name}", ranges, values)
+        return self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, leading), values)
+
+    def write_days(self, zone: str, name: str, box: PixelBox, days: range, seen: Mapping[int, NDArray[Any]]) -> int:
+        """Write whole shards of the cube of which only some days hold anything, without laying out the absent ones.
+
+        Parameters
+        ----------
+        zone, name, box
+            As for `write`.
+        days
+            Days since the season's start that the shards cover.
+        seen
+            By day: the other leading dimensions, rows and columns. Days that are left out stay absent.
+
+        Returns
+        -------
+        int
+            Bytes on disk.
+
+        Raises
+        ------
+        LayoutError
+            As for `write`, and if a day does not lie in `days`.
+        ResourceError
+            If the disk is full or cannot be written.
+        """
+        self._check_writable()
+        spec, whole = self._find(zone, name, box)
+        for day, values in seen.items():
+            _check_values(spec, values, len(spec.dimensions) - 1, box)
+            if day not in days:
+                raise LayoutError(f"day {day} is not in {days.start}:{days.stop}", "A task writes the days it owns.")
+        rest = tuple(range(length) for _, length in spec.leading[1:])
+        planes = Planes({day - days.start: values for day, values in seen.items()}, len(days), spec)
+        return self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, (days, *rest)), planes)
 
     def erase(self, zone: str, name: str, box: PixelBox, leading: tuple[range, ...] = ()) -> None:
         """Remove the objects of whole shards, as if they had never been written.
@@ -225,24 +263,25 @@ class Store:
         leading
             Range along each of the first leading dimensions; the others are erased whole.
         """
+        self._check_writable()
         spec, whole = self._find(zone, name, box)
         rest = tuple(range(length) for _, length in spec.leading[len(leading) :])
-        ranges = self._check_owned(spec, whole, box, (*leading, *rest))
-        shape = spec.shape(*whole.shape)
-        self._remove(f"{zone}/{spec.group}/{name}", owned_ranges(spec, shape, ranges))
+        for where, _ in split(spec, _owned(spec, whole, box, (*leading, *rest))):
+            remove_file(_file(self._folder(zone, spec), where), self.path)
 
     def present(self, zone: str) -> NDArray[np.uint8]:
         """Return whether each tile has any observation on each day: (day, tile row, tile column) of the arrays."""
-        return np.asarray(self._open(f"{zone}/{TILES_GROUP}/{PRESENT}")[...])
+        _, _, rows, cols = self.zone(zone).window
+        return self._read_present(zone, range(rows), range(cols))
 
     def days_present(self, tile: Tile) -> NDArray[np.int32]:
         """Return the days since the season's start on which a tile has any observation, ascending."""
-        zone = self.zone(tile.lattice.name)
-        row, col = tile.row - zone.window[0], tile.col - zone.window[1]
-        if not (0 <= row < zone.window[2] and 0 <= col < zone.window[3]):
+        first_row, first_col, rows, cols = self.zone(tile.lattice.name).window
+        row, col = tile.row - first_row, tile.col - first_col
+        if not (0 <= row < rows and 0 <= col < cols):
             return np.zeros(0, np.int32)
-        seen = self._open(f"{tile.lattice.name}/{TILES_GROUP}/{PRESENT}")[:, row, col]
-        return np.flatnonzero(np.asarray(seen)).astype(np.int32)
+        seen = self._read_present(tile.lattice.name, range(row, row + 1), range(col, col + 1))
+        return np.flatnonzero(seen).astype(np.int32)
 
     def mark_present(self, zone: str, slab: int, square: tuple[int, int], days: Mapping[Tile, Iterable[int]]) -> None:
         """Say on which days of a slab the tiles of a build square have any observation; replaces what was said before.
@@ -263,23 +302,22 @@ class Store:
         LayoutError
             If a day is not of the slab or a tile not of the square.
         """
-        array = self._open(f"{zone}/{TILES_GROUP}/{PRESENT}")
-        spans, where = self._square(zone, slab, square, array.shape)
+        self._check_writable()
+        spec, shape = self._present_spec(zone)
+        stored = self.zone(zone)
+        first = (0, stored.window[0], stored.window[1])
+        spans = _square_ranges(stored, slab, square, shape)
         values = np.zeros([len(span) for span in spans], np.uint8)
-        first_row, first_col = self.zone(zone).window[:2]
         for tile, present in days.items():
             for day in present:
-                at = (day, tile.row - first_row, tile.col - first_col)
+                at = tuple(i - f for i, f in zip((int(day), tile.row, tile.col), first, strict=True))
                 if any(index not in span for index, span in zip(at, spans, strict=True)):
                     raise LayoutError(
                         f"day {day} of tile {tile.name} is not of slab {slab} and square {square}",
                         "A build task marks the tiles and days it owns.",
                     )
                 values[tuple(index - span.start for index, span in zip(at, spans, strict=True))] = 1
-        if values.any():
-            self._put(f"{zone}/{TILES_GROUP}/{PRESENT}", spans, values)
-        else:
-            self._remove(f"{zone}/{TILES_GROUP}/{PRESENT}", where)
+        self._put(self._present_folder(zone), spec, spans, values)
 
     def erase_present(self, zone: str, slab: int, square: tuple[int, int]) -> None:
         """Forget what `mark_present` said about a slab of a square."""
@@ -295,41 +333,67 @@ class Store:
             raise LayoutError(f"a box of {box.lattice.name} in zone {zone}", "Read and write each zone by itself.")
         return self.array(name, box.resolution_m), stored.box(box.resolution_m)
 
-    def _check_owned(
-        self, spec: ArraySpec, whole: PixelBox, box: PixelBox, leading: tuple[range, ...]
-    ) -> tuple[range, ...]:
-        ranges = (*leading, *(range(part.start, part.stop) for part in box.slices_in(whole)))
-        owned_ranges(spec, spec.shape(*whole.shape), ranges)
-        return ranges
+    def _folder(self, zone: str, spec: ArraySpec) -> Path:
+        return self.path / zone / spec.group / spec.name
 
-    def _square(
-        self, zone: str, slab: int, square: tuple[int, int], shape: tuple[int, ...]
-    ) -> tuple[tuple[range, ...], tuple[range, ...]]:
+    def _present_folder(self, zone: str) -> Path:
+        return self.path / zone / TILES_GROUP / PRESENT
+
+    def _present_spec(self, zone: str) -> tuple[ArraySpec, tuple[int, int, int]]:
         stored = self.zone(zone)
-        side = stored.square
-        first = (slab * SLAB_DAYS, square[0] * side - stored.window[0], square[1] * side - stored.window[1])
-        unit = (SLAB_DAYS, side, side)
-        spans = tuple(range(f, min(f + u, n)) for f, u, n in zip(first, unit, shape, strict=True))
-        if any(f < 0 or not span for f, span in zip(first, spans, strict=True)):
-            raise LayoutError(f"slab {slab} of square {square} is not of {zone} in {self.path}", "Plan from its grid.")
-        return spans, tuple(range(f // u, f // u + 1) for f, u in zip(first, unit, strict=True))
+        days = len(self.coordinates.get("time", ()))
+        if self.kind != "cube" or not days:
+            raise LayoutError(f"{self.path} holds no days present", "Only the cube does.")
+        return present_array(days, stored.square), (days, *stored.window[2:])
 
-    def _open(self, name: str, writing: bool = False) -> zarr.Array[Any]:
-        if (name, writing) not in self._opened:
-            store = ShardStore(self.path) if writing else LocalStore(self.path, read_only=True)
-            with zarr.config.set({"codec_pipeline.path": PIPELINE}):
-                self._opened[name, writing] = zarr.Array.open(StorePath(store, name))
-        return self._opened[name, writing]
+    def _read_present(self, zone: str, rows: range, cols: range) -> NDArray[np.uint8]:
+        spec, shape = self._present_spec(zone)
+        return read_selection(self._present_folder(zone), spec, (range(shape[0]), rows, cols), self.threads)
 
-    def _put(self, name: str, ranges: tuple[range, ...], values: NDArray[Any]) -> None:
+    def _put(self, folder: Path, spec: ArraySpec, ranges: tuple[range, ...], values: NDArray[Any] | Planes) -> int:
+        size = 0
+        for where, part in split(spec, ranges):
+            packed = pack(spec, values, part, self.threads)
+            size += sum(map(len, packed))
+            if packed:
+                replace_file(_file(folder, where), packed, self.path)
+            else:
+                remove_file(_file(folder, where), self.path)
+        return size
+
+    def _check_writable(self) -> None:
         if not self.writable:
             raise LayoutError(f"{self.path} is open for reading", "Open it with writable=True.")
-        self._open(name, writing=True)[tuple(slice(span.start, span.stop) for span in ranges)] = values
 
-    def _remove(self, name: str, where: tuple[range, ...]) -> None:
-        folder = self.path / name
-        for indices in itertools.product(*where):
-            remove_file(folder.joinpath("c", *map(str, indices)), self.path)
+
+def _square_ranges(
+    stored: StoredZone, slab: int, square: tuple[int, int], shape: tuple[int, int, int]
+) -> tuple[range, ...]:
+    side = stored.square
+    first = (slab * SLAB_DAYS, square[0] * side - stored.window[0], square[1] * side - stored.window[1])
+    spans = tuple(range(f, min(f + u, n)) for f, u, n in zip(first, (SLAB_DAYS, side, side), shape, strict=True))
+    if any(f < 0 or not span for f, span in zip(first, spans, strict=True)):
+        raise LayoutError(f"slab {slab} of square {square} is not of {stored.lattice.name}", "Plan from its grid.")
+    return spans
+
+
+def _file(folder: Path, where: tuple[int, ...]) -> Path:
+    return folder.joinpath("c", *map(str, where))
+
+
+def _check_values(spec: ArraySpec, values: NDArray[Any], ndim: int, box: PixelBox) -> None:
+    if values.dtype != spec.dtype or values.ndim != ndim or values.shape[-2:] != box.shape:
+        raise LayoutError(
+            f"{spec.name} at {spec.resolution_m} m takes {spec.dtype} in {ndim} dimensions ending in {box.shape}; "
+            f"got {values.dtype} {values.shape}",
+            "Write in the array's own type and shape.",
+        )
+
+
+def _owned(spec: ArraySpec, whole: PixelBox, box: PixelBox, leading: tuple[range, ...]) -> tuple[range, ...]:
+    ranges = (*leading, *(range(part.start, part.stop) for part in box.slices_in(whole)))
+    owned_ranges(spec, spec.shape(*whole.shape), ranges)
+    return ranges
 
 
 def _create_whole(path: Path, grid: Grid, spec: StoreSpec) -> None:
@@ -385,7 +449,3 @@ def _leading_indices(spec: ArraySpec, chosen: tuple[slice | list[int], ...]) -> 
             raise LayoutError(f"{spec.name} has {name} 0:{length}; asked for {found}", "Ask within the axis.")
         indices.append(found)
     return indices
-
-
-def _as_selection(indices: range | list[int]) -> slice | list[int]:
-    return slice(indices.start, indices.stop, indices.step) if isinstance(indices, range) else indices

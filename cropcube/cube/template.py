@@ -10,7 +10,8 @@ import zarr
 from zarr.codecs import BloscCodec, BloscShuffle
 
 from cropcube.cube.attrs import array_attrs, axis_attrs, group_attrs, spatial_ref_attrs
-from cropcube.domain.season import SLAB_DAYS
+from cropcube.cube.layout import present_array
+from cropcube.cube.shards import CODEC, LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,8 @@ TILES_GROUP, PRESENT = "tiles", "present"
 
 
 def compressor() -> BloscCodec:
-    """Return the codec of all pixels."""
-    return BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle)
+    """Return the codec of all pixels, as `shards` packs them."""
+    return BloscCodec(cname=CODEC, clevel=LEVEL, shuffle=BloscShuffle.bitshuffle)
 
 
 def describe(grid: Grid, spec: StoreSpec) -> dict[str, JSON]:
@@ -115,7 +116,7 @@ def _create_present(group: zarr.Group, zone: ZoneGrid, spec: StoreSpec) -> None:
         PRESENT,
         shape=(days, rows, cols),
         dtype="uint8",
-        chunks=(SLAB_DAYS, zone.square, zone.square),
+        chunks=present_array(days, zone.square).chunk,
         compressors=compressor(),
         fill_value=0,
         dimension_names=("time", "tile_y", "tile_x"),
