@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.catalog.frozen import FrozenCatalog
-from cropcube.cube.layout import owned_ranges
 from cropcube.cube.store import Store
 from cropcube.errors import ConflictError
 from cropcube.observations.choose import reader_for
@@ -21,7 +19,7 @@ from cropcube.pipeline.build_plan import BuildSquare, build_digest
 from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, StageWork, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,7 +53,8 @@ def write(project: Project, task: StageTask) -> TaskResult:
     ResourceError
         If the disk is full.
     """
-    work = _Work(project.spec, task.payload, _scenes(project, task), Store.open(project.cube_path, writable=True))
+    store = Store.open(project.cube_path, writable=True, threads=task.threads)
+    work = _Work(project.spec, task.payload, _scenes(project, task), store)
     reader = reader_for(project.spec.sensor, task.payload.verify)
     for tiles in passes(project.spec.sensor, task.payload.tiles, len(work.by_day)):
         work.do(tiles, reader, task.threads)
@@ -142,17 +141,16 @@ class _Work:
         for day, piece in pieces.items():
             shard[day - slab.start] = piece
         self.store.write(self.square.zone, name, box, shard, (slab.start,))
-        self.bytes_written += sum(self._file_sizes(name, box, slab))
+        self.bytes_written += self._file_bytes(name, box, slab)
 
-    def _file_sizes(self, name: str, box: PixelBox, slab: range) -> Iterator[int]:
+    def _file_bytes(self, name: str, box: PixelBox, slab: range) -> int:
+        """Return the size of the one file that a tile's slab is; 0 if it holds nothing."""
         spec, whole = self.store.array(name, box.resolution_m), self.store.zone(self.square.zone).box(box.resolution_m)
         rows, cols = box.slices_in(whole)
-        rest = tuple(range(length) for _, length in spec.leading[1:])
-        ranges = (slab, *rest, range(rows.start, rows.stop), range(cols.start, cols.stop))
-        folder = self.store.path / self.square.zone / spec.group / name / "c"
-        for indices in itertools.product(*owned_ranges(spec, spec.shape(*whole.shape), ranges)):
-            with contextlib.suppress(FileNotFoundError):
-                yield folder.joinpath(*map(str, indices)).stat().st_size
+        starts = (slab.start, *(0 for _ in spec.leading[1:]), rows.start, cols.start)
+        where = [str(start // unit) for start, unit in zip(starts, spec.unit, strict=True)]
+        path = self.store.path.joinpath(self.square.zone, spec.group, name, "c", *where)
+        return path.stat().st_size if path.exists() else 0
 
 
 def _scenes(project: Project, task: StageTask) -> dict[int, list[Scene]]:

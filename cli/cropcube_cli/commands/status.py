@@ -1,0 +1,56 @@
+"""`cropcube status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cropcube_cli import show
+from cropcube_cli.options import JsonOption, ProjectOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STATES = ("tasks", "done", "incomplete", "interrupted", "outdated", "missing")
+
+
+def status(project: ProjectOption = Path("."), as_json: JsonOption = False) -> None:
+    """What of a project is done, what is missing, and why."""
+    from cropcube.pipeline.status import status as look
+
+    summary = look(project)
+
+    def render(console: Console) -> None:
+        figures = summary.as_dict()
+        spec, catalog = figures["specification"], figures["catalog"]
+        console.print(f"{figures['project']}: {spec['region']}, {spec['season']}, {' '.join(spec['bands'])}")
+        if catalog is None:
+            console.print("No catalogue was searched yet.")
+        else:
+            span = f"{catalog['first']} to {catalog['last']}, {catalog['days']} days"
+            console.print(f"{catalog['scenes']} scenes of {catalog['catalog']}, {span}")
+        rows = [(stage["stage"], *(stage[state] for state in STATES)) for stage in figures["stages"]]
+        console.print(show.table("Stages", ("stage", *STATES), rows))
+        for stage in figures["stages"]:
+            for line in stage["unfinished"]:
+                console.print(f"  {line}")
+        _render_build(console, figures["stages"][0])
+        model = figures["model"]
+        console.print("No model yet." if model is None else f"Model: {model['classifier']} on {model['features']}")
+        for problem in figures["problems"]:
+            console.print(f"Problem: {problem}")
+
+    show.result(summary, as_json, render)
+
+
+def _render_build(console: Console, build: dict[str, object]) -> None:
+    clear = build["clear_observations"]
+    if isinstance(clear, dict):
+        console.print(
+            f"Clear observations per pixel, tile means: {clear['least']} to {clear['most']}, median {clear['median']} "
+            f"({clear['tiles']} tiles)"
+        )
+    failures = build["failures"]
+    if isinstance(failures, list) and failures:
+        cells = [(entry["task"], entry["scene"], entry["band"], entry["error"]) for entry in failures]
+        console.print(show.table(f"{build['failed_reads']} failed reads", ("task", "scene", "band", "why"), cells))

@@ -1,0 +1,218 @@
+"""`status`: what of a project is done, what is missing, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from cropcube.catalog.frozen import FrozenCatalog
+from cropcube.config import Project, find_project
+from cropcube.cube.ledger import Ledger
+from cropcube.errors import CropcubeError
+from cropcube.pipeline.build_plan import plan
+from cropcube.pipeline.build_summary import tally
+from cropcube.pipeline.stage import DONE, INCOMPLETE
+
+if TYPE_CHECKING:
+    from cropcube.cube.ledger import Record
+
+MISSING, OUTDATED, INTERRUPTED = "missing", "outdated", "interrupted"
+LISTED_TASKS = 20
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage: `build`, `features/median-5d`, `predict`."""
+
+    stage: str
+    counts: Mapping[str, int]
+    "Tasks by state: done, incomplete, interrupted, outdated, missing."
+    unfinished: tuple[str, ...]
+    "The first tasks that are not done, and why."
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(count == 0 for state, count in self.counts.items() if state != DONE)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures, JSON-ready."""
+        return {
+            "stage": self.stage,
+            "tasks": sum(self.counts.values()),
+            **{state: self.counts.get(state, 0) for state in (DONE, INCOMPLETE, INTERRUPTED, OUTDATED, MISSING)},
+            "unfinished": list(self.unfinished),
+            **self.details,
+        }
+
+
+@dataclass(frozen=True)
+class Status:
+    """A project as it stands."""
+
+    project: str
+    "Its folder."
+    specification: Mapping[str, Any]
+    "Region, season, grid, bands."
+    catalog: Mapping[str, Any] | None
+    "What the frozen catalogue holds; None before the first search."
+    stages: tuple[StageStatus, ...]
+    model: Mapping[str, Any] | None
+    "The trained model in brief; None if there is none."
+    problems: tuple[str, ...]
+    "What could not be looked at, and what to do about it."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures, JSON-ready."""
+        return {
+            "project": self.project,
+            "specification": dict(self.specification),
+            "catalog": None if self.catalog is None else dict(self.catalog),
+            "stages": [stage.as_dict() for stage in self.stages],
+            "model": None if self.model is None else dict(self.model),
+            "problems": list(self.problems),
+        }
+
+
+def status(project_root: Path) -> Status:
+    """Return what of a project is done, what is missing, and why. Writes nothing and asks no catalogue.
+
+    Raises
+    ------
+    MissingError
+        If there is no project.
+    InvalidInputError
+        If its specification is damaged.
+    """
+    project = find_project(project_root)
+    problems: list[str] = []
+    records = list(Ledger(project.ledger_path).records())
+    catalog = _catalog(project, problems)
+    stages = [_build_status(project, catalog, [r for r in records if r.key.startswith("build/")])]
+    tiles = [(zone.lattice.name, tile.name) for zone in project.spec.grid.zones for tile in zone.tiles()]
+    for stage, found in _by_stage(records).items():
+        wanted = {f"{stage}/{zone}/{tile}" for zone, tile in tiles}
+        stages.append(_tile_status(stage, found, wanted))
+    return Status(
+        project=str(project.root),
+        specification=_specification(project),
+        catalog=None if catalog is None else {**catalog.request, **catalog.summary().as_dict()},
+        stages=tuple(stages),
+        model=_model(project, problems),
+        problems=tuple(problems),
+    )
+
+
+def _specification(project: Project) -> dict[str, Any]:
+    spec = project.spec
+    zones = {zone.lattice.name: len(zone.cells) for zone in spec.grid.zones}
+    return {
+        "region": spec.region.name,
+        "season": str(spec.season),
+        "days": spec.season.days,
+        "bands": [band.name for band in spec.sensor.bands],
+        "tile_px": spec.tile_px,
+        "crs": None if spec.epsg is None else f"EPSG:{spec.epsg}",
+        "tiles": zones,
+    }
+
+
+def _catalog(project: Project, problems: list[str]) -> FrozenCatalog | None:
+    if not project.scenes_path.exists():
+        return None
+    try:
+        return FrozenCatalog.open(project.scenes_path)
+    except CropcubeError as error:
+        problems.append(str(error))
+        return None
+
+
+def _build_status(project: Project, catalog: FrozenCatalog | None, records: list[Record]) -> StageStatus:
+    """Compare the plan of the frozen catalogue with what the ledger says."""
+    standing = {record.key: record for record in records}
+    known = frozenset(standing)
+    wanted = {} if catalog is None else {p.task.key: p.task.digest for p in plan(project, catalog, False, known)}
+    states = {key: _state(standing.get(key), digest) for key, digest in wanted.items()}
+    if catalog is None:
+        states = {key: _state(record, record.digest) for key, record in standing.items()}
+    found = tally(records)
+    details = {
+        "observations": found.observations,
+        "failed_reads": found.failed_reads,
+        "failures": list(found.failures),
+        "clear_observations": _clear(project, records),
+    }
+    return StageStatus("build", Counter(states.values()), _unfinished(states, standing), details)
+
+
+def _tile_status(stage: str, records: Mapping[str, Record], wanted: set[str]) -> StageStatus:
+    states = {key: _state(records.get(key), None) for key in sorted(wanted)}
+    return StageStatus(stage, Counter(states.values()), _unfinished(states, records))
+
+
+def _state(record: Record | None, digest: str | None) -> str:
+    if record is None:
+        return MISSING
+    if record.state not in (DONE, INCOMPLETE):
+        return INTERRUPTED
+    return record.state if digest in (None, record.digest) else OUTDATED
+
+
+def _unfinished(states: Mapping[str, str], records: Mapping[str, Record]) -> tuple[str, ...]:
+    lines: list[str] = []
+    for key, state in states.items():
+        if state != DONE and len(lines) < LISTED_TASKS:
+            record = records.get(key)
+            failed = record.details.get("failed_reads", 0) if record is not None and state == INCOMPLETE else 0
+            lines.append(f"{key}: {state}" + (f" ({failed} failed reads)" if failed else ""))
+    return tuple(lines)
+
+
+def _clear(project: Project, records: Iterable[Record]) -> dict[str, float] | None:
+    """Return how many clear observations (class 4 to 7) a pixel has on average, over the tiles built so far."""
+    totals: Counter[str] = Counter()
+    for record in records:
+        _, zone, *_ = record.key.split("/")
+        counts: Any = record.details.get("clear", {})
+        for tile, count in counts.items():
+            totals[f"{zone}/{tile}"] += count
+        days: Any = record.details.get("days", {})
+        for tile in days:
+            totals[f"{zone}/{tile}"] += 0
+    if not totals:
+        return None
+    side = project.spec.tile_px * 10 // project.spec.sensor.quality.resolution_m
+    means = [count / side**2 for count in totals.values()]
+    return {
+        "tiles": len(means),
+        "least": round(min(means), 2),
+        "median": round(median(means), 2),
+        "most": round(max(means), 2),
+    }
+
+
+def _by_stage(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
+    """Return the records of tile-wise stages by stage: everything before zone and tile in their keys."""
+    found: dict[str, dict[str, Record]] = {}
+    for record in records:
+        if not record.key.startswith("build/"):
+            found.setdefault(record.key.rsplit("/", 2)[0], {})[record.key] = record
+    return dict(sorted(found.items()))
+
+
+def _model(project: Project, problems: list[str]) -> dict[str, Any] | None:
+    from cropcube.model.checkpoint import read_card
+
+    if not project.model_path.exists():
+        return None
+    try:
+        card = read_card(project.model_path)
+    except CropcubeError as error:
+        problems.append(str(error))
+        return None
+    return {"classifier": card.classifier, "features": card.feature, "classes": list(card.class_names)}
