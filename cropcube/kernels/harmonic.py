@@ -78,8 +78,8 @@ def harmonic_fit(
     design_TK = harmonic_design(days_T, order)
     coefficient_KBP = np.empty((2 * order + 1, bands, height * width), np.float32)
     rmse_BP = np.empty((bands, height * width), np.float32)
-    reflectance_TBP = reflectance_TBYX.reshape(dates, bands, -1)
-    valid_TP = valid_TYX.reshape(dates, -1)
+    reflectance_TBP = reflectance_TBYX.reshape(dates, bands, height * width)
+    valid_TP = valid_TYX.reshape(dates, height * width)
     step = max(64, BLOCK_VALUES // max(1, dates * bands))
     for first in range(0, height * width, step):
         block = slice(first, first + step)
@@ -88,7 +88,7 @@ def harmonic_fit(
         )
     clear_count_YX = np.count_nonzero(valid_TYX, axis=0).astype(np.uint16)
     return (
-        coefficient_KBP.reshape(-1, bands, height, width),
+        coefficient_KBP.reshape(2 * order + 1, bands, height, width),
         rmse_BP.reshape(bands, height, width),
         clear_count_YX,
     )
@@ -143,7 +143,7 @@ def _solvers(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return inverted normal matrices (U, K, K), NaN where there is no answer, and sums of the terms (U, K)."""
     dates, terms = design_TK.shape
-    products_TJ = (design_TK[:, :, None] * design_TK[:, None, :]).reshape(dates, -1)
+    products_TJ = (design_TK[:, :, None] * design_TK[:, None, :]).reshape(dates, terms**2)
     normal_UKK = (valid_TU.T.astype(np.float64) @ products_TJ).reshape(-1, terms, terms)
     sums_UK = normal_UKK[:, 0].copy()
     normal_UKK[:, range(1, terms), range(1, terms)] += ridge
