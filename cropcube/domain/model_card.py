@@ -81,6 +81,8 @@ class ModelCard:
     season: str
     versions: dict[str, str]
     "Package versions at training."
+    features_digest: str = ""
+    "Of the ledger's records of the tiles that hold samples."
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     "`weights` and `samples`: file name and sha256; filled in by `save_model`."
     version: int = CARD_VERSION

@@ -112,12 +112,6 @@ def load_samples(folder: Path, card: ModelCard) -> SampleIndex:
     return index
 
 
-def model_digest(folder: Path) -> str:
-    """Return the sha256 of a model's card, which names the digests of its other files."""
-    read_card(folder)
-    return hashlib.sha256((folder / CARD_NAME).read_bytes()).hexdigest()
-
-
 def _classifier(card: ModelCard, tensors: Tensors) -> Classifier:
     if card.classifier == "forest":
         return ForestClassifier(tensors)

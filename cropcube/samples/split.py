@@ -12,6 +12,7 @@ import numpy as np
 from pyproj import Transformer
 from shapely import get_coordinates
 
+from cropcube.domain.grid import zone_pieces
 from cropcube.domain.lattice import FINEST_M
 from cropcube.errors import InvalidInputError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
     from cropcube.domain.grid import Grid
     from cropcube.domain.lattice import Lattice
@@ -72,9 +74,10 @@ def plan_blocks(region: Region, grid: Grid, block_m: int | None = None) -> Block
     InvalidInputError
         If the side is no positive multiple of 10.
     """
-    bounds = {zone.lattice.name: _bounds_px(region, zone.lattice) for zone in grid.zones}
+    pieces = zone_pieces(region)
+    bounds = {z.lattice.name: _bounds_px(pieces.get(z.lattice, region.geometry), z.lattice) for z in grid.zones}
     if block_m is None:
-        shorter = min(min(bottom - top, right - left) for top, left, bottom, right in bounds.values())
+        shorter = max(min(bottom - top, right - left) for top, left, bottom, right in bounds.values())
         block_m = max(FINEST_M, min(MAX_BLOCK_M, shorter * FINEST_M // 4) // FINEST_M * FINEST_M)
     if block_m <= 0 or block_m % FINEST_M:
         raise InvalidInputError(
@@ -127,10 +130,24 @@ def deal(blocks: NDArray[np.int64], labels: NDArray[np.uint8], parts: int, seed:
 def three_sets(blocks: NDArray[np.int64], labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """Return the set (index into `SETS`) of each sample: three fifths train, one validation, one test by blocks.
 
-    With three or four blocks there are as many parts. Raises as `deal` does.
+    With three or four blocks there are as many parts. A block that alone holds a class is for training, as long as
+    there are two others: such a class can be learnt but not tested. Raises as `deal` does.
     """
-    parts = min(len(_PARTS), max(len(SETS), len(np.unique(blocks))))
-    return np.array(_PARTS, dtype=np.uint8)[deal(blocks, labels, parts, seed)]
+    numbers, block_of = np.unique(blocks, return_inverse=True)
+    parts = min(len(_PARTS), max(len(SETS), len(numbers)))
+    part_of_block = np.zeros(len(numbers), dtype=np.int64)
+    part_of_block[block_of] = deal(blocks, labels, parts, seed)
+    set_of_block = np.array(_PARTS, dtype=np.uint8)[part_of_block]
+    sole = np.zeros(len(numbers), dtype=bool)
+    for label in np.unique(labels):
+        holders = np.unique(block_of[labels == label])
+        sole[holders] |= len(holders) == 1
+    for block in np.flatnonzero(sole & (set_of_block > 0)):
+        # an own set for it: exchanged with a training block that holds no class alone
+        free = np.flatnonzero(~sole & (set_of_block == 0))
+        if len(free):
+            set_of_block[free[0]], set_of_block[block] = set_of_block[block], 0
+    return set_of_block[block_of]
 
 
 def folds(blocks: NDArray[np.int64], labels: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.int64]:
@@ -153,9 +170,9 @@ def _deal_in_order(shares: NDArray[np.float64], order: NDArray[np.int64], parts:
     return part_of
 
 
-def _bounds_px(region: Region, lattice: Lattice) -> tuple[int, int, int, int]:
-    """First row, first column, last row + 1, last column + 1 of pixels whose centres lie in the region's bounds."""
-    lon, lat = get_coordinates(region.geometry).T
+def _bounds_px(geometry: BaseGeometry, lattice: Lattice) -> tuple[int, int, int, int]:
+    """First row, first column, last row + 1, last column + 1 of pixels whose centres lie in a geometry's bounds."""
+    lon, lat = get_coordinates(geometry).T
     x, y = Transformer.from_crs("EPSG:4326", lattice.crs, always_xy=True).transform(lon, lat)
     keep = np.isfinite(x) & np.isfinite(y)
     x, y = np.round(x[keep], 3), np.round(y[keep], 3)

@@ -1,0 +1,100 @@
+"""`cropcube train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cropcube_cli import show
+from cropcube_cli.options import JsonOption, ProjectOption, QuietOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cropcube.model.classifier import Epoch
+    from cropcube.pipeline.train import TrainSummary
+
+
+def train(
+    labels: Annotated[
+        Path,
+        typer.Option("--labels", metavar="FILE", help="Points, polygons (GeoPackage, GeoParquet, ...) or a raster."),
+    ],
+    label_field: Annotated[
+        str | None, typer.Option("--label-field", metavar="FIELD", help="Field that holds the class.")
+    ] = None,
+    legend: Annotated[
+        Path | None,
+        typer.Option("--legend", metavar="FILE.csv", help="code,name[,colour]; default: six crops and other."),
+    ] = None,
+    features: Annotated[
+        str, typer.Option("--features", metavar="NAME", help="median-5d, harmonic-2, annual-median, ...")
+    ] = "median-5d",
+    classifier: Annotated[str, typer.Option("--classifier", metavar="cropnet|forest", help="What to fit.")] = "cropnet",
+    width: Annotated[int, typer.Option("--width", help="CropNet: channels (128 as published).")] = 128,
+    epochs: Annotated[int, typer.Option("--epochs", help="CropNet: passes; the best on validation is kept.")] = 20,
+    batch: Annotated[int, typer.Option("--batch", help="CropNet: samples a training step.")] = 64,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="CropNet: Adam's.")] = 1e-3,
+    class_weights: Annotated[
+        str, typer.Option("--class-weights", metavar="none|balanced|sqrt", help="CropNet: weight of rare classes.")
+    ] = "sqrt",
+    trees: Annotated[int, typer.Option("--trees", help="Forest: number of trees.")] = 200,
+    block_m: Annotated[
+        int | None,
+        typer.Option("--block-m", metavar="METRES", help="Side of the blocks that samples are split by."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the split and the fit.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", help="0 = all processors.")] = 0,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="DIR", help="Folder to write (PROJECT/model).")
+    ] = None,
+    project: ProjectOption = Path("."),
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a classifier to labels, split by place into training, validation and test, and write it with its card."""
+    from cropcube.model.classifier import FitOptions
+    from cropcube.pipeline.train import TrainOptions
+    from cropcube.pipeline.train import train as run_train
+
+    fit = FitOptions(
+        seed=seed, width=width, epochs=epochs, batch=batch, learning_rate=learning_rate,
+        class_weights=class_weights, trees=trees, threads=threads,
+    )  # fmt: skip
+    options = TrainOptions(labels, label_field, legend, features, classifier, block_m, fit, model)
+    summary = run_train(project, options, progress=None if quiet else _say_epoch)
+    for warning in summary.warnings:
+        show.note(f"warning: {warning}")
+    show.result(summary, as_json, lambda console: _render(console, summary))
+
+
+def _say_epoch(epoch: Epoch) -> None:
+    scored = f", validation macro-F1 {epoch.macro_f1:.3f}" if epoch.macro_f1 is not None else ""
+    show.note(f"epoch {epoch.number}: loss {epoch.loss:.4f}{scored}")
+
+
+def _render(console: Console, summary: TrainSummary) -> None:
+    card = summary.card
+    f1 = {score.name: score.f1 for score in summary.scores.classes} if summary.scores else {}
+    rows = [
+        (name, *(str(card.split.counts[part][name]) for part in ("train", "validation", "test")), _two(f1.get(name)))
+        for name in card.class_names
+    ]
+    title = f"Samples (blocks of {card.split.block_m} m)"
+    console.print(show.table(title, ("class", "train", "validation", "test", "F1 on validation"), rows))
+    for reason, count in card.labels.dropped.items():
+        console.print(f"{count:,} labelled pixels dropped: {reason}")
+    if summary.scores:
+        console.print(
+            f"validation: overall accuracy {summary.scores.overall_accuracy:.3f}, "
+            f"macro-F1 {summary.scores.macro_f1:.3f} (commonest class alone: {summary.majority_accuracy:.3f})"
+        )
+    if summary.best_epoch:
+        console.print(f"kept epoch {summary.best_epoch} of {len(summary.history)}")
+    console.print(f"model: {summary.path}")
+
+
+def _two(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.2f}"

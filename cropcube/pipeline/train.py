@@ -1,0 +1,278 @@
+"""`train`: labels and features in, a model with its card out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.config import find_project
+from cropcube.cube.ledger import Ledger, digest
+from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord
+from cropcube.errors import InvalidInputError, MissingError
+from cropcube.features.layout import feature_spec_of
+from cropcube.features.model_input import InputLayout
+from cropcube.model.baselines import majority_accuracy
+from cropcube.model.checkpoint import save_model
+from cropcube.model.classifier import FitOptions, need_torch
+from cropcube.model.fit import fit_classifier
+from cropcube.pipeline.model_check import features_command
+from cropcube.run.memory import processors
+from cropcube.samples.index import SampleIndex
+from cropcube.samples.labels import file_digest, lay, open_labels
+from cropcube.samples.legend_file import read_legend
+from cropcube.samples.read import Samples, check_store
+from cropcube.samples.split import SETS, Blocks, plan_blocks, three_sets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cropcube.config import Project
+    from cropcube.domain.legend import Legend
+    from cropcube.model.classifier import Epoch, Fitted
+    from cropcube.model.metrics import Scores
+    from cropcube.run.options import RunOptions
+    from cropcube.samples.labels import Labels, Laid
+
+UNOBSERVED = "without a clear observation"
+"""Why samples are dropped: their features hold nothing."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What to learn from, and how."""
+
+    labels: Path
+    "Points, polygons or a class raster."
+    label_field: str | None = None
+    "Field of a vector file that holds the class."
+    legend: Path | None = None
+    "CSV code,name[,colour]; None = the paper's six crops and other."
+    feature: str = "median-5d"
+    "Name of the feature store."
+    classifier: str = "cropnet"
+    "`cropnet` or `forest`."
+    block_m: int | None = None
+    "Side of the blocks that samples are split by; None = a quarter of the region's shorter side, at most 5 km."
+    fit: FitOptions = field(default_factory=FitOptions)
+    "Its seed deals the blocks too."
+    model: Path | None = None
+    "Folder to write; None = the project's own."
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What came of it."""
+
+    card: ModelCard
+    path: Path
+    scores: Scores | None
+    "On the validation blocks."
+    majority_accuracy: float | None
+    "What mapping everything as the commonest training class would score there."
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures, JSON-ready."""
+        card = self.card
+        return {
+            "model": str(self.path),
+            "classifier": card.classifier,
+            "features": card.feature,
+            "bands": list(card.bands),
+            "steps": len(card.steps),
+            "options": card.options,
+            "block_m": card.split.block_m,
+            "samples": card.split.counts,
+            "dropped": card.labels.dropped,
+            "best_epoch": self.best_epoch,
+            "epochs": [{"epoch": e.number, "loss": e.loss, "macro_f1": e.macro_f1} for e in self.history],
+            "validation": self.scores.as_json() if self.scores else None,
+            "majority_accuracy": self.majority_accuracy,
+            "warnings": list(self.warnings),
+        }
+
+
+def train(
+    project_root: Path,
+    options: TrainOptions,
+    run: RunOptions | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+) -> TrainSummary:
+    """Fit a classifier to labels and write it with its card, its legend and its samples.
+
+    Parameters
+    ----------
+    project_root
+        The project's folder, or one below it.
+    options
+        See there.
+    run
+        Taken so that all verbs are called alike; training runs in this process, on `options.fit.threads` threads.
+    progress
+        Called after every epoch of CropNet.
+
+    Raises
+    ------
+    MissingError
+        If a file or the features are not there; the message names the verb that makes them.
+    InvalidInputError
+        If the labels or the legend cannot be used.
+    MissingExtraError
+        For CropNet without PyTorch.
+    ResourceError
+        If the model cannot be written, or a forest's samples do not fit the memory.
+    """
+    del run
+    if options.classifier == "cropnet":
+        need_torch()
+    project = find_project(project_root)
+    store, spec = open_features(project, options.feature)
+    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
+    check_store(store, layout)
+    legend = read_legend(options.legend)
+    labels = open_labels(options.labels, legend, options.label_field)
+    laid = lay(labels, legend, project.spec.grid, project.spec.region)
+    blocks = plan_blocks(project.spec.region, project.spec.grid, options.block_m)
+    samples, dropped = collect_samples(store, layout, legend, laid)
+    records = _tile_records(project, spec, samples.index)
+    samples = _split(samples, blocks, options.fit.seed)
+    fitted = fit_classifier(
+        options.classifier, options.fit, samples.of_set("train"), samples.of_set("validation"), progress
+    )
+    card = _card(project, spec, samples, fitted, options) | {
+        "labels": LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped),
+        "split": _split_record(samples, blocks, options.fit.seed),
+        "features_digest": digest(*records),
+    }
+    path = (options.model or project.model_path).resolve()
+    written = save_model(path, fitted.classifier, ModelCard(**card), samples.index)
+    baseline = majority_accuracy(samples.of_set("train").counts(), samples.of_set("validation").counts())
+    return TrainSummary(
+        written, path, fitted.scores, baseline, fitted.history, fitted.best_epoch, _warnings(samples, labels)
+    )
+
+
+def open_features(project: Project, name: str) -> tuple[Store, FeatureSpec]:
+    """Open a feature store by its name.
+
+    Raises
+    ------
+    MissingError
+        If it is not made yet; the message names the command.
+    """
+    path = project.features_path(name)
+    if not Store.exists(path):
+        standing = sorted(p.stem for p in path.parent.glob("*.zarr")) if path.parent.is_dir() else []
+        have = f"It has: {', '.join(standing)}. " if standing else ""
+        try:
+            make = f"Run `{features_command(FeatureSpec.parse(name))}` first."
+        except InvalidInputError:
+            make = "Run `cropcube features` with the options that give this name."
+        raise MissingError(f"{project.root} has no features {name}", have + make)
+    store = Store.open(path)
+    return store, feature_spec_of(store)
+
+
+def collect_samples(store: Store, layout: InputLayout, legend: Legend, laid: Laid) -> tuple[Samples, dict[str, int]]:
+    """Return the labelled pixels that have been observed, and how many were dropped, by reason.
+
+    Raises
+    ------
+    InvalidInputError
+        If none has been observed.
+    """
+    index = SampleIndex.join(SampleIndex.of(zone, *columns) for zone, columns in laid.zones.items())
+    samples = Samples(store, layout, index, legend)
+    seen = samples.observed()
+    if not seen.any():
+        raise InvalidInputError(
+            f"none of the {len(samples)} labelled pixels has features in {store.path}",
+            "They were never observed clear, or `cropcube build` and `cropcube features` have not reached them.",
+        )
+    dropped = dict(laid.dropped)
+    if not seen.all():
+        dropped[UNOBSERVED] = int((~seen).sum())
+    return samples.select(seen), dropped
+
+
+def _tile_records(project: Project, spec: FeatureSpec, index: SampleIndex) -> list[str]:
+    """Return the content digests of the features of all tiles that hold samples; refuses where one is not done."""
+    side = project.spec.tile_px
+    places = np.unique(np.stack([index.zone, index.row // side, index.col // side]).astype(np.int64), axis=1).T.tolist()
+    keys = [f"features/{spec.name}/{index.zones[zone]}/r{row:04d}c{col:04d}" for zone, row, col in places]
+    ledger = Ledger(project.ledger_path)
+    records = {key: ledger.read(key) for key in keys}
+    undone = [key for key, record in records.items() if record is None or record.state not in ("done", "incomplete")]
+    if undone:
+        raise MissingError(
+            f"the features {spec.name} are not done in {len(undone)} of {len(keys)} tiles with labels ({undone[0]})",
+            f"Run `{features_command(spec)}` again; it does what is missing.",
+        )
+    return [record.content_digest for record in records.values() if record]
+
+
+def _split(samples: Samples, blocks: Blocks, seed: int) -> Samples:
+    index = samples.index
+    block = np.zeros(len(index), np.int64)
+    for zone in index.zones:
+        here = index.in_zone(zone)
+        block[here] = blocks.of(zone, index.row[here], index.col[here])
+    part = three_sets(block, index.label, seed)
+    return Samples(samples.store, samples.layout, index.with_blocks(block, part), samples.legend)
+
+
+def _split_record(samples: Samples, blocks: Blocks, seed: int) -> SplitRecord:
+    return SplitRecord(blocks.block_px * 10, seed, dict(blocks.anchors), samples.index.counts(samples.legend.names))
+
+
+def _card(
+    project: Project, spec: FeatureSpec, samples: Samples, fitted: Fitted, options: TrainOptions
+) -> dict[str, Any]:
+    layout = samples.layout
+    return {
+        "classifier": options.classifier,
+        "feature": spec.name,
+        "feature_spec": spec.as_dict(),
+        "sensor": project.spec.sensor.name,
+        "bands": layout.bands,
+        "steps": layout.steps,
+        "scaling": fitted.scaling,
+        "gap_fill": layout.gap_rule,
+        "legend": samples.legend,
+        "options": options.fit.for_card(options.classifier) | {"best_epoch": fitted.best_epoch},
+        "scores": fitted.scores.as_json() if fitted.scores else {},
+        "region": project.spec.region.name,
+        "season": str(project.spec.season),
+        "versions": _versions(options.classifier),
+    }
+
+
+def _versions(classifier: str) -> dict[str, str]:
+    packages = ("cropcube", "numpy", "torch" if classifier == "cropnet" else "scikit-learn")
+    installed = {dist: importlib.metadata.version(dist) for dist in packages if _installed(dist)}
+    return installed | {"processors": str(processors())}
+
+
+def _installed(package: str) -> bool:
+    return next(iter(importlib.metadata.distributions(name=package)), None) is not None
+
+
+def _warnings(samples: Samples, labels: Labels) -> tuple[str, ...]:
+    counts = samples.index.counts(samples.legend.names)
+    found = []
+    absent = [name for name in samples.legend.names if not any(counts[part][name] for part in SETS)]
+    if absent:
+        found.append(f"no samples in {labels.path.name}: {', '.join(absent)}")
+    for part, verb in (("train", "learnt"), ("validation", "validated"), ("test", "tested")):
+        lacking = [n for n in samples.legend.names if n not in absent and not counts[part][n]]
+        if lacking:
+            found.append(f"too few places to be {verb}: {', '.join(lacking)}")
+    return tuple(found)
