@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger, Record, digest
 from cropcube.cube.observed import grown, read_observations
@@ -19,6 +20,7 @@ from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, REVISION, compute_indices, reduce_time
 from cropcube.features.layout import feature_store_spec
+from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.features_memory import tile_memory_bytes
 from cropcube.pipeline.stage import DONE, StageSummary, StageTask, StageWork, TaskResult, run_stage
 from cropcube.run.options import RunOptions
@@ -136,7 +138,7 @@ class _Builds:
     squares: Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
     "Key and content digest of each slab's record, by zone and name of the square."
     incomplete: tuple[str, ...]
-    "Keys of tasks that failed in part, were interrupted or never begun."
+    "Keys of tasks that are not done as the frozen catalogue wants them."
 
     @classmethod
     def of(cls, project: Project) -> _Builds:
@@ -147,10 +149,9 @@ class _Builds:
         for record in records:
             _, zone, _, square = record.key.split("/")
             squares[zone, square].append((record.key, record.content_digest))
-        unfinished = {record.key for record in records if record.state != DONE}
         return cls(
             {key: tuple(sorted(found)) for key, found in squares.items()},
-            tuple(sorted(unfinished | _never_begun(project, records))),
+            tuple(sorted(_unfinished(project, records))),
         )
 
     def under(self, zone: ZoneGrid, tile: Tile, halo_m: int) -> tuple[tuple[str, str], ...]:
@@ -163,16 +164,17 @@ class _Builds:
         return tuple(found for name in names for found in self.squares.get((zone.lattice.name, name), ()))
 
 
-def _never_begun(project: Project, records: list[Record]) -> set[str]:
-    """Return the keys of build tasks that the frozen catalogue has scenes for and that have no record."""
-    from cropcube.catalog.frozen import FrozenCatalog
-    from cropcube.pipeline.build_plan import plan
-
-    if not project.scenes_path.exists():
-        return set()
-    known = frozenset(record.key for record in records)
-    planned = plan(project, FrozenCatalog.open(project.scenes_path), verify=False, known=known)
-    return {found.task.key for found in planned} - known
+def _unfinished(project: Project, records: list[Record]) -> set[str]:
+    """Return the keys of build tasks that failed in part, were interrupted, never begun, or done of other scenes."""
+    known = {record.key: record for record in records}
+    unfinished = {record.key for record in records if record.state != DONE}
+    if project.scenes_path.exists():
+        catalog = FrozenCatalog.open(project.scenes_path)
+        for planned in plan(project, catalog, verify=False, known=frozenset(known)):
+            record = known.get(planned.task.key)
+            if record is None or record.digest != planned.task.digest:
+                unfinished.add(planned.task.key)
+    return unfinished
 
 
 def _plan(project: Project, cube: Store, spec: FeatureSpec, builds: _Builds) -> Iterator[StageTask]:
