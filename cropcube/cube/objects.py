@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FOREIGN_LEFTOVER_S = 24 * 3600
 """Age at which an unfinished file of another host, whose processes cannot be asked, counts as left over."""
+ATTEMPTS = 100
 _COUNT = itertools.count()
 _NAME = re.compile(r"(?P<host>.+)~(?P<pid>\d+)~(?P<born>\d+)~\d+")
 
@@ -62,8 +63,8 @@ def replace_file(path: Path, parts: Iterable[bytes], owner: Path) -> None:
     """
     unfinished = None
     try:
-        unfinished = partial_path(owner)
-        with open(unfinished, "xb", buffering=0) as file:
+        unfinished, file = _open_unfinished(owner)
+        with file:
             for part in parts:
                 _write_whole(file, part)
         _move(unfinished, path)
@@ -110,6 +111,19 @@ def discard_leftovers(path: Path) -> int:
     return count
 
 
+def _open_unfinished(owner: Path) -> tuple[Path, FileIO]:
+    """Open a fresh file; another process may remove the empty folder in between."""
+    attempt = 0
+    while True:
+        path = partial_path(owner)
+        try:
+            return path, open(path, "xb", buffering=0)
+        except FileNotFoundError:
+            attempt += 1
+            if attempt >= ATTEMPTS:
+                raise
+
+
 def _write_whole(file: FileIO, part: bytes) -> None:
     """Write all bytes; one call of the system may take fewer (2 GiB at most, less on a disk that fills)."""
     rest = memoryview(part)
@@ -125,7 +139,7 @@ def _move(source: Path, target: Path) -> None:
             os.replace(source, target)
             return
         except FileNotFoundError:
-            if attempt >= 100 or not source.exists():
+            if attempt >= ATTEMPTS or not source.exists():
                 raise
 
 
@@ -154,7 +168,8 @@ def _born(pid: int) -> int:
     """Return when a process started, in the system's ticks (numbers of processes come again); 0 if it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as status:
-            return int(status.read().rpartition(b")")[2].split()[19])
+            fields = status.read().rpartition(b")")[2].split()
+            return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
     except (OSError, IndexError, ValueError):
         return _alive_without_proc(pid)
 

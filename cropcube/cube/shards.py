@@ -60,7 +60,7 @@ def read_selection(folder: Path, spec: ArraySpec, chosen: Sequence[range | list[
     spec
         Its layout.
     chosen
-        Ascending indices along every dimension, within the array.
+        Indices along every dimension, within the array; ascending ones unpack every chunk once.
     threads
         How many chunks are decoded at once.
 
@@ -142,7 +142,7 @@ def split(spec: ArraySpec, ranges: Sequence[range]) -> Iterator[tuple[tuple[int,
 
 
 def _pieces(chosen: range | list[int], unit: int) -> list[_Piece]:
-    """Cut ascending indices at multiples of `unit`."""
+    """Cut indices where the chunk changes."""
     found: list[_Piece] = []
     at = 0
     while at < len(chosen):
@@ -153,10 +153,9 @@ def _pieces(chosen: range | list[int], unit: int) -> list[_Piece]:
         else:
             while stop < len(chosen) and chosen[stop] // unit == number:
                 stop += 1
-        first, last = chosen[at] - number * unit, chosen[stop - 1] - number * unit
-        dense = last - first == stop - 1 - at
-        inside = range(first, last + 1) if dense else [index - number * unit for index in chosen[at:stop]]
-        found.append(_Piece(number, slice(at, stop), inside))
+        inside = [index - number * unit for index in chosen[at:stop]]
+        dense = range(inside[0], inside[0] + len(inside))
+        found.append(_Piece(number, slice(at, stop), dense if inside == list(dense) else inside))
         at = stop
     return found
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.cube.layout import ArraySpec, owned_ranges, present_array, tile_side
+from cropcube.cube.description import StoredZone, array_of, describe, difference, root_attrs, zone_of
+from cropcube.cube.layout import ArraySpec, owned_ranges, present_array
 from cropcube.cube.ledger import canonical
 from cropcube.cube.objects import discard_leftovers, partial_path, remove_file, replace_file
+from cropcube.cube.presence import present_values, square_ranges
 from cropcube.cube.shards import Planes, pack, read_selection, split
-from cropcube.cube.template import PRESENT, TILES_GROUP, describe, write_template
-from cropcube.domain.lattice import Lattice, PixelBox, Tile
-from cropcube.domain.season import SLAB_DAYS
+from cropcube.cube.template import PRESENT, TILES_GROUP, write_template
+from cropcube.domain.lattice import PixelBox, Tile
 from cropcube.errors import ConflictError, LayoutError, MissingError, ResourceError
 
 if TYPE_CHECKING:
@@ -31,27 +31,10 @@ if TYPE_CHECKING:
 VERBS = {"cube": "cropcube build", "features": "cropcube features", "map": "cropcube predict"}
 
 
-@dataclass(frozen=True)
-class StoredZone:
-    """The rectangle of tiles that a store's arrays cover in one zone."""
-
-    lattice: Lattice
-    tile_px: int
-    square: int
-    window: tuple[int, int, int, int]
-    "First row, first column, rows, columns in tiles."
-
-    def box(self, resolution_m: int) -> PixelBox:
-        """Return the pixels that the arrays cover at one resolution."""
-        row, col, rows, cols = self.window
-        side = tile_side(self.tile_px, resolution_m)
-        return PixelBox(self.lattice, resolution_m, row * side, col * side, rows * side, cols * side)
-
-
 class Store:
     """A Zarr store of the project; groups are `/{zone}/r10m`, `/{zone}/r20m`.
 
-    Use `create` or `open`. Opening reads one file; arrays are opened when they are first used.
+    Use `create` or `open`. Opening reads one small file, whatever the size of the country.
     """
 
     def __init__(self, path: Path, attrs: Mapping[str, Any], writable: bool, threads: int = 1) -> None:
@@ -62,8 +45,8 @@ class Store:
         self.attrs = {name: value for name, value in attrs.items() if name != "cropcube"}
         self.coordinates: dict[str, tuple[Any, ...]] = {n: tuple(v) for n, v in own["coordinates"].items()}
         "Labels by dimension, or by `dimension@resolution`; dates as ISO text."
-        self.zones = {zone["name"]: _zone_of(zone) for zone in own["zones"]}
-        self.arrays = {(a["name"], a["resolution_m"]): _array_of(a) for a in own["arrays"]}
+        self.zones = {zone["name"]: zone_of(zone) for zone in own["zones"]}
+        self.arrays = {(a["name"], a["resolution_m"]): array_of(a) for a in own["arrays"]}
         self.threads = threads
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -90,11 +73,10 @@ class Store:
         wanted = describe(grid, spec)
         if not cls.exists(path):
             _create_whole(path, grid, spec)
-        store = cls.open(path, writable=True)
-        standing = _root_attrs(path)
+        store, standing = cls.open(path, writable=True), root_attrs(path)
         if standing != json.loads(canonical(wanted)):
             raise ConflictError(
-                f"{path} stands with another layout ({_difference(standing, wanted)})",
+                f"{path} stands with another layout ({difference(standing, wanted)})",
                 "Use another --project folder, or remove the store to make it anew.",
             )
         return store
@@ -123,12 +105,20 @@ class Store:
             kind = "map" if path.name.startswith("map") else "cube" if path.name.startswith("cube") else "features"
             raise MissingError(f"there is no store {path}", f"`{VERBS[kind]}` makes it.")
         try:
-            return cls(path, _root_attrs(path), writable, threads)
+            return cls(path, root_attrs(path), writable, threads)
         except (KeyError, TypeError, ValueError) as error:
             raise LayoutError(
                 f"{path} is not a store of this version of cropcube ({type(error).__name__}: {error})",
                 "Remove it and run the command that makes it again.",
             ) from error
+
+    @classmethod
+    def remove(cls, path: Path) -> None:
+        """Remove a store as a whole, at once; nothing happens if there is none. Withdraw its records before."""
+        with contextlib.suppress(FileNotFoundError):
+            aside = partial_path(path)
+            path.rename(aside)
+            shutil.rmtree(aside)
 
     def zone(self, name: str) -> StoredZone:
         """Return what the store covers in a zone.
@@ -171,7 +161,7 @@ class Store:
         box
             Rows and columns, anywhere on the zone's lattice.
         leading
-            Slice or ascending list of indices for the first of the leading dimensions; the others are read whole.
+            Slice or list of indices for the first of the leading dimensions; the others are read whole.
         """
         spec, whole = self._find(zone, name, box)
         chosen = _leading_indices(spec, leading)
@@ -303,21 +293,9 @@ class Store:
             If a day is not of the slab or a tile not of the square.
         """
         self._check_writable()
-        spec, shape = self._present_spec(zone)
-        stored = self.zone(zone)
-        first = (0, stored.window[0], stored.window[1])
-        spans = _square_ranges(stored, slab, square, shape)
-        values = np.zeros([len(span) for span in spans], np.uint8)
-        for tile, present in days.items():
-            for day in present:
-                at = tuple(i - f for i, f in zip((int(day), tile.row, tile.col), first, strict=True))
-                if any(index not in span for index, span in zip(at, spans, strict=True)):
-                    raise LayoutError(
-                        f"day {day} of tile {tile.name} is not of slab {slab} and square {square}",
-                        "A build task marks the tiles and days it owns.",
-                    )
-                values[tuple(index - span.start for index, span in zip(at, spans, strict=True))] = 1
-        self._put(self._present_folder(zone), spec, spans, values)
+        stored, spec = self.zone(zone), self._present_spec(zone)
+        ranges = square_ranges(stored, slab, square, spec.leading[0][1])
+        self._put(self._present_folder(zone), spec, ranges, present_values(stored, ranges, days))
 
     def erase_present(self, zone: str, slab: int, square: tuple[int, int]) -> None:
         """Forget what `mark_present` said about a slab of a square."""
@@ -339,16 +317,15 @@ class Store:
     def _present_folder(self, zone: str) -> Path:
         return self.path / zone / TILES_GROUP / PRESENT
 
-    def _present_spec(self, zone: str) -> tuple[ArraySpec, tuple[int, int, int]]:
-        stored = self.zone(zone)
-        days = len(self.coordinates.get("time", ()))
-        if self.kind != "cube" or not days:
+    def _present_spec(self, zone: str) -> ArraySpec:
+        if self.kind != "cube":
             raise LayoutError(f"{self.path} holds no days present", "Only the cube does.")
-        return present_array(days, stored.square), (days, *stored.window[2:])
+        return present_array(len(self.coordinates["time"]), self.zone(zone).square)
 
     def _read_present(self, zone: str, rows: range, cols: range) -> NDArray[np.uint8]:
-        spec, shape = self._present_spec(zone)
-        return read_selection(self._present_folder(zone), spec, (range(shape[0]), rows, cols), self.threads)
+        spec = self._present_spec(zone)
+        days = range(spec.leading[0][1])
+        return read_selection(self._present_folder(zone), spec, (days, rows, cols), self.threads)
 
     def _put(self, folder: Path, spec: ArraySpec, ranges: tuple[range, ...], values: NDArray[Any] | Planes) -> int:
         size = 0
@@ -364,17 +341,6 @@ class Store:
     def _check_writable(self) -> None:
         if not self.writable:
             raise LayoutError(f"{self.path} is open for reading", "Open it with writable=True.")
-
-
-def _square_ranges(
-    stored: StoredZone, slab: int, square: tuple[int, int], shape: tuple[int, int, int]
-) -> tuple[range, ...]:
-    side = stored.square
-    first = (slab * SLAB_DAYS, square[0] * side - stored.window[0], square[1] * side - stored.window[1])
-    spans = tuple(range(f, min(f + u, n)) for f, u, n in zip(first, (SLAB_DAYS, side, side), shape, strict=True))
-    if any(f < 0 or not span for f, span in zip(first, spans, strict=True)):
-        raise LayoutError(f"slab {slab} of square {square} is not of {stored.lattice.name}", "Plan from its grid.")
-    return spans
 
 
 def _file(folder: Path, where: tuple[int, ...]) -> Path:
@@ -411,33 +377,6 @@ def _create_whole(path: Path, grid: Grid, spec: StoreSpec) -> None:
         raise ResourceError(
             f"{path} cannot be made: {error.strerror or error}", "Make room or mend the folder and run the same again."
         ) from error
-
-
-def _root_attrs(path: Path) -> dict[str, Any]:
-    attrs: dict[str, Any] = json.loads((path / "zarr.json").read_bytes())["attributes"]
-    return attrs
-
-
-def _difference(standing: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    pairs = [(standing, wanted), (standing["cropcube"], wanted["cropcube"])]
-    names = {name for one, other in pairs for name in {*one, *other} if one.get(name) != other.get(name)}
-    return f"differing in {', '.join(sorted(names - {'cropcube'}))}"
-
-
-def _zone_of(fields: Mapping[str, Any]) -> StoredZone:
-    lattice = Lattice(fields["name"], fields["epsg"], fields["left_m"], fields["top_m"])
-    row, col, rows, cols = fields["window"]
-    return StoredZone(lattice, fields["tile_px"], fields["square"], (row, col, rows, cols))
-
-
-def _array_of(fields: Mapping[str, Any]) -> ArraySpec:
-    fill = math.nan if fields["fill_value"] == "NaN" else fields["fill_value"]
-    leading = tuple((name, length) for name, length in fields["leading"])
-    shard = None if fields["shard"] is None else tuple(fields["shard"])
-    return ArraySpec(
-        fields["name"], fields["resolution_m"], leading, fields["dtype"], fill, tuple(fields["chunk"]), shard,
-        fields["attrs"],
-    )  # fmt: skip
 
 
 def _leading_indices(spec: ArraySpec, chosen: tuple[slice | list[int], ...]) -> list[range | list[int]]:

@@ -10,6 +10,7 @@ import zarr
 from zarr.codecs import BloscCodec, BloscShuffle
 
 from cropcube.cube.attrs import array_attrs, axis_attrs, group_attrs, spatial_ref_attrs
+from cropcube.cube.description import describe
 from cropcube.cube.layout import present_array
 from cropcube.cube.shards import CODEC, LEVEL
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from cropcube.domain.grid import Grid
     from cropcube.domain.lattice import PixelBox, ZoneGrid
 
-LAYOUT_REVISION = 1
 COORDINATE_CHUNK = 65536
 TILES_GROUP, PRESENT = "tiles", "present"
 
@@ -33,25 +33,11 @@ def compressor() -> BloscCodec:
     return BloscCodec(cname=CODEC, clevel=LEVEL, shuffle=BloscShuffle.bitshuffle)
 
 
-def describe(grid: Grid, spec: StoreSpec) -> dict[str, JSON]:
-    """Return the root attributes: all that is needed to open the store, and to tell whether two are laid out alike."""
-    return {
-        **spec.attrs,
-        "cropcube": {
-            "kind": spec.kind,
-            "layout_revision": LAYOUT_REVISION,
-            "zones": [_describe_zone(zone) for zone in grid.zones],
-            "arrays": [_describe_array(array) for array in spec.arrays],
-            "coordinates": {name: [_plain(label) for label in labels] for name, labels in spec.coordinates.items()},
-        },
-    }
-
-
 def write_template(path: Path, grid: Grid, spec: StoreSpec) -> None:
     """Write a whole empty store into a fresh folder."""
     root = zarr.create_group(path, zarr_format=3, attributes=_own(describe(grid, spec)))
     for zone in grid.zones:
-        group = root.create_group(zone.lattice.name, attributes=_own(dict(describe_zone_attrs(zone))))
+        group = root.create_group(zone.lattice.name, attributes=_own(_zone_attrs(zone)))
         for resolution_m in sorted({array.resolution_m for array in spec.arrays}):
             box = zone.box(resolution_m)
             arrays = [array for array in spec.arrays if array.resolution_m == resolution_m]
@@ -63,30 +49,8 @@ def write_template(path: Path, grid: Grid, spec: StoreSpec) -> None:
             _create_present(group, zone, spec)
 
 
-def _describe_zone(zone: ZoneGrid) -> dict[str, JSON]:
-    lattice = zone.lattice
-    return {
-        "name": lattice.name, "epsg": lattice.epsg, "left_m": lattice.left_m, "top_m": lattice.top_m,
-        "tile_px": zone.tile_px, "square": zone.square, "window": list(zone.window),
-    }  # fmt: skip
-
-
-def describe_zone_attrs(zone: ZoneGrid) -> Mapping[str, JSON]:
-    """Return the attributes of a zone's group."""
+def _zone_attrs(zone: ZoneGrid) -> dict[str, JSON]:
     return {"proj:code": zone.lattice.crs, "tile_px": zone.tile_px, "first_tile": list(zone.window[:2])}
-
-
-def _describe_array(array: ArraySpec) -> dict[str, JSON]:
-    fill = array.fill_value if array.fill_value == array.fill_value else "NaN"
-    return {
-        "name": array.name, "resolution_m": array.resolution_m, "leading": [list(pair) for pair in array.leading],
-        "dtype": array.dtype, "fill_value": fill, "chunk": list(array.chunk),
-        "shard": None if array.shard is None else list(array.shard), "attrs": dict(array.attrs),
-    }  # fmt: skip
-
-
-def _plain(label: str | int | float | date) -> str | int | float:
-    return label.isoformat() if isinstance(label, date) else label
 
 
 def _own(attrs: Mapping[str, JSON]) -> dict[str, Any]:
