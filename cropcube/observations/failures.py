@@ -21,7 +21,7 @@ TRANSIENT_WORDS = re.compile(
 )
 EXPIRED_WORDS = re.compile(r"expired|ExpiredToken|RequestTimeTooSkewed", re.IGNORECASE)
 STATUS = re.compile(
-    r"(?:HTTP[^0-9]{0,40}|response[_ ]code[^0-9]{0,12}|error code\s*:?\s*|status[^0-9]{0,12})([1-5]\d\d)\b"
+    r"(?:HTTP response code on \S+|HTTP[^0-9]{0,40}|response[_ ]code[^0-9]{0,12}|status[^0-9]{0,12})[: ]*([1-5]\d\d)\b"
 )
 SHORT_READ = re.compile(
     r"Read error|Cannot read offset/size|bytes, expected|Short read|IReadBlock failed", re.IGNORECASE

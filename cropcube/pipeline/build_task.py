@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ def write(project: Project, task: StageTask) -> TaskResult:
     ResourceError
         If the disk is full.
     """
+    # What GDAL logs may hold signed URLs; what matters of it is in the classified errors.
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     store = Store.open(project.cube_path, writable=True, threads=task.threads)
     work = _Work(project.spec, task.payload, _scenes(project, task), store)
     reader = reader_for(project.spec.sensor, task.payload.verify)
