@@ -45,7 +45,7 @@ def compute(
     -------
     dict
         Medians: `median` (window, band, y, x) uint16, `clear_count` (window, y, x) uint16 and, if asked for, `index`
-        (window, index, y, x) float32. Harmonics: `coefficient` (term, band, y, x) float32, `rmse` (band, y, x)
+        (window, index_name, y, x) float32. Harmonics: `coefficient` (term, band, y, x) float32, `rmse` (band, y, x)
         float32, `clear_count` (y, x) uint16.
 
     Raises

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cropcube.domain.sensor import Sensor
 
 SPEC_ATTR = "features"
+INDEX_NAME = "index_name"
+"""Dimension of the array `index`: an array named as one of its own dimensions could not have labels along it, and
+xarray would take it for a coordinate."""
 UNIT: dict[str, JSON] = {"units": "1", "reflectance_scale": REFLECTANCE_SCALE}
 
 
@@ -47,7 +50,7 @@ def feature_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_p
                 )
             )  # fmt: skip
         if resolution_m in indices:
-            coordinates[f"index@{resolution_m}"] = indices[resolution_m]
+            coordinates[f"{INDEX_NAME}@{resolution_m}"] = indices[resolution_m]
     if spec.kind == "harmonic":
         coordinates["term"] = spec.terms
     else:
@@ -90,7 +93,7 @@ def _arrays(
         (MEDIAN, (window, band), "uint16", 0),
         (CLEAR_COUNT, (window,), "uint16", 0),
     ]
-    return [*arrays, (INDEX, (window, ("index", indices)), "float32", np.nan)] if indices else arrays
+    return [*arrays, (INDEX, (window, (INDEX_NAME, indices)), "float32", np.nan)] if indices else arrays
 
 
 def _attrs(spec: FeatureSpec, name: str) -> dict[str, JSON]:

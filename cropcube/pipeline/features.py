@@ -206,8 +206,8 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     """Reduce one tile, one resolution after the other, so that only one is in memory."""
     payload: TilePayload = task.payload
     tile, spec, season = payload.tile, payload.spec, project.spec.season
-    cube = Store.open(project.cube_path)
-    store = Store.open(project.features_path(spec.name), writable=True)
+    cube = Store.open(project.cube_path, threads=task.threads)
+    store = Store.open(project.features_path(spec.name), writable=True, threads=task.threads)
     bands = {m: project.spec.sensor.bands_at(m) for m in project.spec.sensor.resolutions}
     bands = {m: names for m, names in bands.items() if names}
     medians: dict[int, NDArray[np.uint16] | None] = {}
@@ -229,9 +229,8 @@ def _write(project: Project, task: StageTask) -> TaskResult:
 
 
 def _put(store: Store, tile: Tile, resolution_m: int, arrays: Mapping[str, NDArray[Any]]) -> int:
-    for name, values in arrays.items():
-        store.write(tile.lattice.name, name, tile.box(resolution_m), values)
-    return sum(values.nbytes for values in arrays.values())
+    box = tile.box(resolution_m)
+    return sum(store.write(tile.lattice.name, name, box, values) for name, values in arrays.items())
 
 
 def _summary(

@@ -1,0 +1,126 @@
+import json
+import pickle
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.season import Season
+from cropcube.errors import InvalidInputError
+
+
+def season(days):
+    return Season(date(2018, 12, 1), date.fromordinal(date(2018, 12, 1).toordinal() + days))
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (FeatureSpec(), "median-5d"),
+        (FeatureSpec(window_days=15), "median-15d"),
+        (FeatureSpec("annual-median"), "annual-median"),
+        (FeatureSpec("harmonic"), "harmonic-2"),
+        (FeatureSpec("harmonic", order=3), "harmonic-3"),
+    ],
+)
+def test_names_of_plain_features(spec, name):
+    assert spec.name == name
+    assert FeatureSpec.parse(name) == spec
+
+
+def test_other_options_add_a_digest_of_their_own():
+    specs = [
+        FeatureSpec(),
+        FeatureSpec(classes=(4, 5)),
+        FeatureSpec(dilate_m=20),
+        FeatureSpec(indices=("NDVI",)),
+        FeatureSpec("harmonic", ridge=1.0),
+        FeatureSpec("harmonic", ridge=2.0),
+    ]
+    assert len({spec.name for spec in specs}) == len(specs)
+    assert specs[1].name.startswith("median-5d-")
+    with pytest.raises(InvalidInputError):
+        FeatureSpec.parse(specs[1].name)
+
+
+def test_options_that_a_kind_does_not_use_make_no_difference():
+    assert FeatureSpec("median", order=4, ridge=2.0) == FeatureSpec("median")
+    assert FeatureSpec("annual-median", window_days=9).name == "annual-median"
+    assert FeatureSpec("harmonic", window_days=9).name == "harmonic-2"
+    assert FeatureSpec(classes=(7, 5, 4, 6, 4)).name == "median-5d"
+    assert FeatureSpec(indices=("ndvi", "NDVI")).indices == ("NDVI",)
+
+
+@given(
+    st.sampled_from(["median", "annual-median", "harmonic"]),
+    st.integers(1, 400),
+    st.integers(1, 10),
+    st.floats(0, 1e6),
+    st.sets(st.integers(1, 253), min_size=1),
+    st.integers(0, 500),
+)
+def test_round_trips(kind, window_days, order, ridge, classes, dilate_m):
+    spec = FeatureSpec(kind, window_days, order, ridge, tuple(classes), dilate_m)
+    again = FeatureSpec.from_dict(json.loads(json.dumps(spec.as_dict())))
+    assert again == spec
+    assert again.name == spec.name
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("days", "window_days", "windows"), [(362, 5, 73), (360, 5, 72), (1, 5, 1), (365, 400, 1), (6, 1, 6)]
+)
+def test_the_last_window_may_be_shorter(days, window_days, windows):
+    spec = FeatureSpec(window_days=window_days)
+    assert spec.windows(season(days)) == windows == len(spec.steps(season(days)))
+    assert spec.steps(season(days))[0] == "2018-12-01"
+    assert spec.window_starts(season(days))[-1] == date.fromordinal(
+        date(2018, 12, 1).toordinal() + (windows - 1) * window_days
+    )
+
+
+def test_steps_of_the_other_kinds():
+    assert FeatureSpec("annual-median").steps(season(362)) == ("2018-12-01",)
+    assert FeatureSpec("harmonic").steps(season(362)) == ("constant", "cos1", "sin1", "cos2", "sin2")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": "mean"}, "mean"),
+        ({"window_days": 0}, "window"),
+        ({"kind": "harmonic", "order": 0}, "order"),
+        ({"kind": "harmonic", "ridge": -1.0}, "ridge"),
+        ({"kind": "harmonic", "ridge": float("nan")}, "ridge"),
+        ({"kind": "harmonic", "indices": ("NDVI",)}, "indices"),
+        ({"classes": ()}, "mask"),
+        ({"classes": (0, 4)}, "mask"),
+        ({"classes": (254,)}, "mask"),
+        ({"dilate_m": -1}, "dilation"),
+    ],
+)
+def test_bad_options_are_named(values, said):
+    with pytest.raises(InvalidInputError, match=said):
+        FeatureSpec(**values)
+
+
+def test_masks():
+    assert FeatureSpec.parse_mask("scl:4,5") == (4, 5)
+    assert FeatureSpec.parse_mask(" SCL:11 ") == (11,)
+    for text in ("4,5", "scl:", "scl:4,", "scl:12", "scl:0", "qa:1"):
+        with pytest.raises(InvalidInputError, match="mask"):
+            FeatureSpec.parse_mask(text)
+
+
+@pytest.mark.parametrize("name", ["median", "median-d", "median-5", "harmonic", "median-0d", "harmonic-99", "../x"])
+def test_names_that_are_none(name):
+    with pytest.raises(InvalidInputError):
+        FeatureSpec.parse(name)
+
+
+@pytest.mark.parametrize("change", [{"kind": None}, {"extra": 1}, {"window_days": "x"}, {"classes": 4}])
+def test_damaged_specifications_are_refused(change):
+    with pytest.raises(InvalidInputError):
+        FeatureSpec.from_dict(FeatureSpec().as_dict() | change)
