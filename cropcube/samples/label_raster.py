@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.legend import Legend
 
+TOLERANCE_PX = 1e-6
+"""Of the warp: as good as exact. With 0, GDAL 3.10 makes no warped raster at all."""
+
 
 class RasterLabels:
     """The first band of a raster in any CRS: each pixel takes the code of the nearest; 0 and nodata are no label.
@@ -75,7 +78,7 @@ class RasterLabels:
             with (
                 rasterio.open(self.path) as raster,
                 WarpedVRT(
-                    raster, resampling=Resampling.nearest, tolerance=0, nodata=raster.nodata or 0, **target
+                    raster, resampling=Resampling.nearest, tolerance=TOLERANCE_PX, nodata=raster.nodata or 0, **target
                 ) as warped,
             ):
                 codes = warped.read(1)
