@@ -209,5 +209,6 @@ def _damaged(path: Path, error: BaseException) -> InvalidInputError:
     if isinstance(error, InvalidInputError):
         return error
     return InvalidInputError(
-        f"the frozen catalogue {path} is damaged ({error})", "Delete it, `cropcube build` asks the catalogue again."
+        f"the frozen catalogue {path} is damaged ({' '.join(str(error).split())})",
+        "Delete it, `cropcube build` asks the catalogue again.",
     )

@@ -56,7 +56,9 @@ def resolve_href(href: str, folder: str | None) -> str:
             "Open the item through its catalogue file, or write absolute hrefs.",
         )
     if is_remote(folder):
-        return without_signature(urljoin(redact(folder).rstrip("/") + "/", href))
+        # urljoin knows relative paths of http only.
+        scheme, _, rest = redact(folder).rstrip("/").partition(":")
+        return without_signature(f"{scheme}:{urljoin(f'http:{rest}/', href).removeprefix('http:')}")
     return os.path.abspath(os.path.join(folder, href))
 
 

@@ -41,6 +41,11 @@ class RadiometricFacts:
     "Offset that the item states for its bands."
 
     @property
+    def scale_or_usual(self) -> float:
+        """The stated scale, or the one of every Sentinel-2 product."""
+        return SCALE if self.scale is None else self.scale
+
+    @property
     def shifted(self) -> bool | None:
         """Whether ESA added 1000 to the DN of this baseline; None if the baseline is unknown."""
         if not self.baseline:
@@ -64,19 +69,19 @@ class Rule:
 def _removed(facts: RadiometricFacts) -> Radiometry:
     stated = "" if not facts.offset else f", the stated offset {facts.offset:g} must not be applied again"
     return Radiometry(
-        facts.scale or SCALE, 0.0, f"earthsearch:boa_offset_applied is true: pixels already shifted{stated}"
+        facts.scale_or_usual, 0.0, f"earthsearch:boa_offset_applied is true: pixels already shifted{stated}"
     )
 
 
 def _stated(facts: RadiometricFacts) -> Radiometry:
-    scale, offset = facts.scale or SCALE, facts.offset or 0.0
+    scale, offset = facts.scale_or_usual, facts.offset or 0.0
     return Radiometry(scale, offset, f"the item states scale {scale:g} and offset {offset:g}")
 
 
 def _of_baseline(facts: RadiometricFacts) -> Radiometry:
     side = "04.00 or later" if facts.shifted else "before 04.00"
     offset = SHIFT if facts.shifted else 0.0
-    return Radiometry(facts.scale or SCALE, offset, f"the item states no offset; baseline {facts.baseline} is {side}")
+    return Radiometry(facts.scale_or_usual, offset, f"the item states no offset; baseline {facts.baseline} is {side}")
 
 
 def _kept(facts: RadiometricFacts) -> Radiometry:
@@ -86,13 +91,13 @@ def _kept(facts: RadiometricFacts) -> Radiometry:
 
 
 def _scale_only(facts: RadiometricFacts) -> Radiometry:
-    scale = facts.scale or SCALE
+    scale = facts.scale_or_usual
     return Radiometry(scale, 0.0, f"the item states scale {scale:g} and no offset, which means 0 (raster extension)")
 
 
 def _of_date(facts: RadiometricFacts) -> Radiometry:
     reason = "the item states neither offset nor baseline; acquired before baseline 04.00 existed (2022-01-25)"
-    return Radiometry(facts.scale or SCALE, 0.0, reason)
+    return Radiometry(facts.scale_or_usual, 0.0, reason)
 
 
 RULES = (

@@ -6,12 +6,13 @@ next question is asked.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from cropcube.domain.region import Region
 from cropcube.domain.scene import Scene
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import Sensor
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import ConflictError, CropcubeError, InvalidInputError, MissingError, ResourceError
 
 REVISION = 1
 """Counts changes to how items become rows; answers of another revision are asked again."""
@@ -107,14 +108,17 @@ def freeze(request: SearchRequest, grid: Grid, destination: Path, progress: Prog
         If there is no such catalogue or collection, no scene fits, or a wanted band is in none of the scenes.
     InvalidInputError
         If its items cannot be understood or are of a kind that cannot be read.
+    ResourceError
+        If the disk is full.
     """
     say = progress or _silent
-    destination.parent.mkdir(parents=True, exist_ok=True)
     folder = destination.parent / PARTS_FOLDER
-    gather = _from_files if is_file_catalog(request.catalog) and request.catalog not in KNOWN_CATALOGS else _from_api
-    answer = gather(request, grid, folder, say)
-    _check_refused(request, answer.tally)
-    merged = _publish(answer, destination)
+    by_file = request.catalog not in KNOWN_CATALOGS and is_file_catalog(request.catalog)
+    with _told_apart(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        answer = (_from_files if by_file else _from_api)(request, grid, folder, say)
+        _check_refused(request, answer.tally)
+        merged = _publish(answer, destination)
     say(f"{merged.scenes} scenes kept of {answer.tally.items} items ({_fates(answer.tally, merged)})")
     frozen = FrozenCatalog.open(destination)
     for band in (*request.sensor.bands, request.sensor.quality):
@@ -122,6 +126,27 @@ def freeze(request: SearchRequest, grid: Grid, destination: Path, progress: Prog
             say(f"{merged.missing[band.name]} scenes lack band {band.name}: {' '.join(frozen.lacking(band.name))} ...")
     sweep_parts(folder)
     return frozen
+
+
+@contextmanager
+def _told_apart(destination: Path) -> Iterator[None]:
+    """Say what the file system's errors mean for a search."""
+    try:
+        yield
+    except CropcubeError:
+        raise
+    except FileNotFoundError as error:
+        raise ConflictError(
+            f"answers beside {destination} went away during the search ({error.filename})",
+            "Another search of this project has ended meanwhile; run the command again.",
+        ) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC or "No space left" in str(error):
+            raise ResourceError(
+                f"the disk is full; the catalogue's answer cannot be kept beside {destination}",
+                "Free some space and run the command again; answers that are whole are kept.",
+            ) from error
+        raise InvalidInputError(f"{destination} cannot be written ({error})", "Check the folder.") from error
 
 
 @dataclass(frozen=True)
@@ -235,7 +260,9 @@ def _publish(answer: _Answer, destination: Path) -> Merged:
     request = answer.request
     partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
     try:
-        merged = merge_parts(answer.months.values(), partial, {**request.as_dict(), "items": dict(answer.tally.counts)})
+        merged = merge_parts(
+            answer.months.values(), partial, {**request.as_dict(), "refused": answer.tally.counts["refused"]}
+        )
         _refuse_empty(request, answer.tally, merged)
         os.replace(partial, destination)
     finally:

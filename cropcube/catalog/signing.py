@@ -73,11 +73,10 @@ class TokenCache:
             If none can be had.
         """
         with self._lock:
-            expiry, token = self._tokens.get((account, container), (datetime.min.replace(tzinfo=UTC), ""))
-            if expiry - SPARE <= datetime.now(UTC):
-                expiry, token = self._fetch(account, container)
-                self._tokens[account, container] = expiry, token
-            return token
+            found = self._tokens.get((account, container))
+            if found is None or found[0] - SPARE <= datetime.now(UTC):
+                found = self._tokens[account, container] = self._fetch(account, container)
+            return found[1]
 
     def _fetch(self, account: str, container: str) -> tuple[datetime, str]:
         import urllib3
@@ -91,7 +90,7 @@ class TokenCache:
         try:
             said = json.loads(answer.data)
             return datetime.fromisoformat(said["msft:expiry"]).astimezone(UTC), str(said["token"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             raise _no_token(account, container, "the answer is no token") from None
 
 

@@ -91,10 +91,11 @@ def serve(
     faults: Sequence[Fault] = (),
     ignored: Iterable[str] = (),
     paging: str = "good",
+    port: int = 0,
 ) -> Iterator[StacServer]:
     """Serve items until the block ends; pages hold at most `page` items whatever the client asks."""
     behaviour = Behaviour(list(items), page, list(faults), frozenset(ignored), paging)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    http = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
     http.daemon_threads = True
     server = StacServer(f"http://127.0.0.1:{http.server_address[1]}")
     http.behaviour, http.stac = behaviour, server  # type: ignore[attr-defined]
