@@ -1,0 +1,72 @@
+"""The card survives JSON, and damaged cards are refused."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from cropcube.domain.legend import Legend
+from cropcube.domain.model_card import LabelSource, ModelCard, Scaling, SplitRecord
+from cropcube.errors import InvalidInputError
+
+CARD = ModelCard(
+    classifier="forest",
+    feature="median-15d",
+    feature_spec={"kind": "median", "window_days": 15},
+    sensor="sentinel-2-l2a",
+    bands=("B02", "B03"),
+    steps=("2019-01-01", "2019-01-16", "2019-01-31"),
+    scaling=Scaling("standard", ((1.5,), (2.5,)), ((3.0,), (4.0,))),
+    gap_fill="linear",
+    legend=Legend.default(),
+    labels=LabelSource("fields.gpkg", "ab" * 32, "crop", {"covered by different classes": 3}),
+    split=SplitRecord(160, 7, {"utm31n": (437752, 57468)}, {"train": {"maize": 5}}),
+    options={"trees": 20, "seed": 7},
+    scores={"overall_accuracy": 0.9, "macro_f1": None},
+    region="here",
+    season="2019-01-01/2019-02-15",
+    versions={"numpy": "2.4"},
+    features_digest="cd" * 32,
+    files={"weights": {"name": "w", "sha256": "00"}},
+)
+
+
+def test_json_round_trip_keeps_every_field():
+    assert ModelCard.from_json(CARD.to_json()) == CARD
+
+
+def test_same_card_same_text():
+    assert ModelCard.from_json(CARD.to_json()).to_json() == CARD.to_json()
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ModelCard)])
+def test_a_card_that_lacks_a_field_is_refused(name):
+    content = json.loads(CARD.to_json())
+    del content[name]
+    with pytest.raises(InvalidInputError):
+        ModelCard.from_json(json.dumps(content))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"version": "x"}'])
+def test_what_is_no_card_is_refused(text):
+    with pytest.raises(InvalidInputError, match=r"card\.json"):
+        ModelCard.from_json(text)
+
+
+def test_another_version_is_named():
+    content = json.loads(CARD.to_json()) | {"version": 99}
+    with pytest.raises(InvalidInputError, match="version 99"):
+        ModelCard.from_json(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scaling": Scaling("standard", ((1.0,),), ((1.0,),))},
+        {"scaling": Scaling("standard", ((1.0, 2.0), (1.0, 2.0)), ((1.0, 2.0), (1.0, 2.0)))},
+        {"classifier": "oracle"},
+    ],
+)
+def test_a_card_that_contradicts_itself_is_refused(change):
+    with pytest.raises(InvalidInputError):
+        replace(CARD, **change)
