@@ -126,7 +126,7 @@ def _local_cluster(have: Resources) -> Iterator[str]:
         threads_per_worker=1,  # a task uses `threads` of its own; two tasks in one process would share one heap
         processes=True,
         memory_limit=have.memory_bytes,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any free port: several runs on one machine must not meet at 8787
         silence_logs=logging.ERROR,
         host="127.0.0.1",
     )
