@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -132,6 +130,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     _prepare_map(project, card, model_digest, options.rebuild)
     work = StageWork(_erase, _write)
     summary = run_stage(project, STAGE, tasks, work, run or RunOptions())
+    summary.raise_failed()
     areas = mapped_area(project, card.legend)
     return PredictSummary(summary, project.map_path, card.classifier, card.feature, model_digest, areas, without)
 
@@ -153,15 +152,8 @@ def _prepare_map(project: Project, card: ModelCard, model_digest: str, rebuild: 
             )
         if standing.attrs != dict(spec.attrs) or legend != card.legend:
             ledger.withdraw_all(STAGE)
-            _remove(project.map_path)
+            Store.remove(project.map_path)
     Store.create(project.map_path, project.spec.grid, spec)
-
-
-def _remove(path: Path) -> None:
-    """Remove a store: first out of sight, so that a kill leaves no half of it in place."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    path.rename(aside / path.name)
-    shutil.rmtree(aside)
 
 
 def _map_spec(project: Project, card: ModelCard, model_digest: str) -> StoreSpec:

@@ -18,6 +18,7 @@ from cropcube.domain.map_product import CLEAR_COUNT, CROP
 from cropcube.errors import ResourceError
 from cropcube.maps.extent import covered_box
 from cropcube.pipeline.map_records import MappedArea, mapped_area
+from cropcube.pipeline.scoring import NAMES
 from cropcube.report.composite import composite
 from cropcube.report.mosaic import overview
 from cropcube.report.page import Illustration, Page, Section, percent, render
@@ -292,9 +293,4 @@ def _catalogue_facts(project: Project) -> list[tuple[str, str]]:
 
 
 def _classifier(card: ModelCard) -> str:
-    return classifier_name(card.classifier)
-
-
-def classifier_name(kind: str) -> str:
-    """Return the name of a classifier for people."""
-    return {"cropnet": "CropNet", "forest": "Random forest"}.get(kind, kind)
+    return NAMES.get(card.classifier, card.classifier)

@@ -44,7 +44,16 @@ def predict(
     summary = run_predict(project, options, run_options(cluster, workers, memory_limit, quiet))
 
     def render(console: Console) -> None:
-        rows = [(key.replace("_", " "), value) for key, value in summary.closing()]
+        figures = summary.as_dict()
+        rows = [
+            ("classifier", f"{summary.classifier} on {summary.feature}"),
+            ("tiles done, reused", f"{figures['done']}, {figures['reused']}"),
+            ("pixels without a class", f"{summary.areas.unclassified:,}"),
+            ("written", show.size(figures["bytes_written"])),
+            ("peak memory", show.size(figures["peak_memory_bytes"])),
+            ("seconds", f"{figures['seconds']:.1f}"),
+            ("map", str(summary.map_path)),
+        ]
         console.print(show.table("Map", ("what", "value"), rows))
         console.print(show.table("Mapped area (counted pixels)", ("class", "hectares", "share"), summary.areas.rows()))
 

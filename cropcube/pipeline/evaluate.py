@@ -1,0 +1,211 @@
+"""`evaluate`: how good the classifier or the map is, on blocks that it has not seen or on labels of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.config import find_project
+from cropcube.cube.store import Store
+from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.map_product import CROP, legend_of
+from cropcube.domain.model_card import CLASSIFIERS
+from cropcube.errors import InvalidInputError
+from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.pipeline.model_check import check_fit, digest_of
+from cropcube.pipeline.report_files import ReportFiles, ReportInput, write_report
+from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
+from cropcube.pipeline.train import collect_samples
+from cropcube.report.accuracy import Accuracy
+from cropcube.run.memory import processors
+from cropcube.run.options import RunOptions
+from cropcube.run.progress import progress_bar
+from cropcube.samples.index import SampleIndex
+from cropcube.samples.labels import Laid, file_digest, lay, open_labels
+from cropcube.samples.read import Samples
+from cropcube.samples.split import plan_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cropcube.config import Project
+    from cropcube.domain.model_card import ModelCard
+    from cropcube.features.model_input import InputLayout
+
+MAX_FOLDS = 100
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is scored, and on what."""
+
+    labels: Path | None = None
+    "Labels of their own: the map is scored on them, or with `folds` the classifier is fitted to them."
+    label_field: str | None = None
+    "Field of a vector file that holds the class."
+    folds: int | None = None
+    "Fit anew for each of so many folds of blocks; None scores the trained classifier on its test blocks."
+    classifier: str | None = None
+    "`cropnet` or `forest`; None for the trained model's own kind."
+    compare: tuple[str, ...] = ()
+    "Other kinds of classifier, scored on the same pixels and set beside it."
+    model: Path | None = None
+    "Model folder; None for the project's own."
+
+    def __post_init__(self) -> None:
+        wrong = [kind for kind in (self.classifier, *self.compare) if kind is not None and kind not in CLASSIFIERS]
+        if wrong:
+            raise InvalidInputError(f"classifier {wrong[0]!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}.")
+        if self.folds is not None and not 2 <= self.folds <= MAX_FOLDS:
+            raise InvalidInputError(f"{self.folds} folds cannot be made", f"Give --folds 2 to {MAX_FOLDS}.")
+        if self.labels is not None and self.folds is None and (self.classifier or self.compare):
+            raise InvalidInputError(
+                "--labels scores the map, which is of one classifier; --classifier and --compare say otherwise",
+                "Add --folds 4 to fit classifiers to these labels, or leave --classifier and --compare out.",
+            )
+
+
+@dataclass(frozen=True)
+class EvaluateSummary:
+    """What came of it."""
+
+    accuracy: Accuracy
+    compared: tuple[Accuracy, ...]
+    "Other classifiers on the same pixels."
+    files: ReportFiles
+    folds: int | None
+    notes: tuple[str, ...] = field(default=())
+    "What was decided on the way, in sentences."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures, JSON-ready; `classes` are the rows (labels) and columns (said) of `confusion`."""
+        return {
+            **self.accuracy.as_dict(),
+            "folds": self.folds,
+            "compared": [accuracy.as_dict() for accuracy in self.compared],
+            "report": str(self.files.report),
+            "picture": str(self.files.picture) if self.files.picture else None,
+            "notes": list(self.notes),
+        }
+
+
+def evaluate(
+    project_root: Path, options: EvaluateOptions | None = None, run: RunOptions | None = None
+) -> EvaluateSummary:
+    """Score the classifier or the map, and write `report.html` and `map.png`.
+
+    Labels, legend, split and classifier come with the model. The training and validation sets are never scored.
+
+    Parameters
+    ----------
+    project_root
+        The project's folder, or one below it.
+    options
+        What is scored, and on what.
+    run
+        Only whether progress is shown: one process does the work.
+
+    Raises
+    ------
+    MissingError
+        If there is no model, no features for it, or (with `labels`) no map; the message names the verb that makes it.
+    ModelMismatchError
+        If the model does not fit the project.
+    InvalidInputError
+        If labels cannot be used, or no labelled pixel is left to score.
+    """
+    options, run = options or EvaluateOptions(), run or RunOptions()
+    judged = _judge(find_project(project_root), options)
+    project, card = judged.project, judged.card
+    notes: list[str] = []
+    if options.labels is not None and options.folds is None:
+        index, accuracies = _score_map(judged, options.labels, options.label_field, notes)
+    else:
+        index = _own_labels(judged, options, notes) if options.labels else load_samples(judged.folder, card)
+        accuracies = _score_classifiers(judged, index, options, run)
+    digests = (("Model", digest_of(card)), ("Labels", card.labels.digest), ("Project", project.spec.digest))
+    files = write_report(ReportInput(project, card, index, accuracies, digests))
+    return EvaluateSummary(accuracies[0], accuracies[1:], files, options.folds, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The model that is judged, in its project."""
+
+    project: Project
+    folder: Path
+    card: ModelCard
+    layout: InputLayout
+
+    @property
+    def features(self) -> Store:
+        """The features that it takes."""
+        return Store.open(self.project.features_path(self.layout.feature))
+
+
+def _judge(project: Project, options: EvaluateOptions) -> _Judged:
+    folder = (options.model or project.model_path).resolve()
+    card = read_card(folder)
+    return _Judged(project, folder, card, check_fit(project, card, folder))
+
+
+def _score_map(
+    judged: _Judged, path: Path, label_field: str | None, notes: list[str]
+) -> tuple[SampleIndex, tuple[Accuracy, ...]]:
+    """Score the map on a label file; on the one that the model was trained with, only in the test blocks."""
+    project, card = judged.project, judged.card
+    store = Store.open(project.map_path)
+    legend = legend_of(store.array(CROP, FINEST_M).attrs)
+    labels = open_labels(path, legend, label_field)
+    if file_digest(path) == card.labels.digest:
+        index = load_samples(judged.folder, card).of_set("test")
+        notes.append(f"the model was trained with {path.name}: only its test blocks are scored")
+        basis = f"The map against {path.name}, on the test blocks only: {len(index):,} labelled pixels."
+    else:
+        laid = lay(labels, legend, project.spec.grid, project.spec.region)
+        _note_dropped(laid.dropped, notes)
+        index = index_of(laid)
+        basis = f"The map against labels of its own, {path.name}: {len(index):,} labelled pixels."
+    return index, (of_map(store, index, legend.names, basis),)
+
+
+def _score_classifiers(
+    judged: _Judged, index: SampleIndex, options: EvaluateOptions, run: RunOptions
+) -> tuple[Accuracy, ...]:
+    """Score the wanted classifier and those to compare it with, on the same pixels."""
+    kinds = dict.fromkeys([options.classifier or judged.card.classifier, *options.compare])
+    samples = Samples(judged.features, judged.layout, index, judged.card.legend)
+    with progress_bar("evaluate", len(kinds) * (options.folds or 1), run.quiet) as advance:
+        contest = Contest(judged.card, samples, processors(), lambda: advance(0))
+        if options.folds is not None:
+            return tuple(over_folds(contest, kind, options.folds) for kind in kinds)
+        trained, _ = load_model(judged.folder)
+        return tuple(on_test_blocks(contest, kind, trained) for kind in kinds)
+
+
+def _own_labels(judged: _Judged, options: EvaluateOptions, notes: list[str]) -> SampleIndex:
+    """Return the observed pixels of a label file, with blocks of the model's size."""
+    project, card = judged.project, judged.card
+    labels = open_labels(options.labels or Path(), card.legend, options.label_field)
+    laid = lay(labels, card.legend, project.spec.grid, project.spec.region)
+    samples, dropped = collect_samples(judged.features, judged.layout, card.legend, laid)
+    _note_dropped(dropped, notes)
+    index = samples.index
+    blocks = plan_blocks(project.spec.region, project.spec.grid, card.split.block_m)
+    numbers = np.zeros(len(index), np.int64)
+    for zone in index.zones:
+        mine = index.in_zone(zone)
+        numbers[mine] = blocks.of(zone, index.row[mine], index.col[mine])
+    return index.with_blocks(numbers, np.zeros(len(index), np.uint8))
+
+
+def _note_dropped(dropped: Mapping[str, int], notes: list[str]) -> None:
+    notes += [f"{count:,} labelled pixels left out: {why}" for why, count in sorted(dropped.items())]
+
+
+def index_of(laid: Laid) -> SampleIndex:
+    """Return labels laid on a grid as an index, without blocks and sets."""
+    return SampleIndex.join(SampleIndex.of(zone, *columns) for zone, columns in laid.zones.items())
