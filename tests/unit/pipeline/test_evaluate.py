@@ -1,0 +1,222 @@
+"""Accuracy: on pixels that the classifier has not seen, with figures that can be counted by hand."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from cropcube.cube.store import Store
+from cropcube.domain.grid import inside
+from cropcube.errors import InvalidInputError, MissingError
+from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
+from cropcube.pipeline.model_check import check_fit
+from cropcube.pipeline.predict import PredictOptions, predict
+from cropcube.pipeline.report_files import detail_box, hectares_text, label_picture
+from cropcube.run.options import RunOptions
+from cropcube.samples.read import Samples
+from tests.support.small_features import train_forest, write_features
+from tests.support.small_map import LEGEND, known_classes, small_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERIAL = RunOptions("serial", quiet=True)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project with features, a forest and its map, never written to by a test."""
+    project = small_project(tmp_path_factory.mktemp("made") / "project")
+    train_forest(project, write_features(project))
+    predict(project.root, PredictOptions(), SERIAL)
+    return project
+
+
+@pytest.fixture
+def project(made, tmp_path: Path):
+    shutil.copytree(made.root, tmp_path / "project")
+    return replace(made, root=tmp_path / "project")
+
+
+def write_labels(project, path: Path, wrong_every: int = 0) -> None:
+    """Write the known classes of one tile as a class raster; every n-th row says another class."""
+    import rasterio
+
+    box = max((t.box(10) for t in project.spec.grid.tiles()), key=lambda b: int(inside(project.spec.region, b).sum()))
+    classes = known_classes(box)
+    if wrong_every:
+        classes[::wrong_every] = classes[::wrong_every] % len(LEGEND) + 1
+    codes = np.array([0, *LEGEND.codes], np.uint16)[classes]
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "nodata": 0, "height": box.height, "width": box.width}
+    with rasterio.open(path, "w", **profile, crs=box.lattice.crs, transform=box.transform) as file:
+        file.write(codes, 1)
+
+
+class Tags(HTMLParser):
+    """Collects what a browser would load, and checks that tags are balanced."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.loads, self.texts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.loads += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_the_trained_classifier_is_scored_on_its_test_blocks_only(project):
+    summary = evaluate(project.root)
+    card = read_card(project.model_path)
+    index = load_samples(project.model_path, card).of_set("test")
+    store = Store.open(project.features_path(card.feature))
+    samples = Samples(store, check_fit(project, card, project.model_path), index, card.legend)
+    classifier, _ = load_model(project.model_path)
+    said = classifier.probabilities(samples.inputs(card.scaling)).argmax(axis=1)
+    expected = np.zeros((3, 3), int)
+    np.add.at(expected, (samples.classes, said), 1)
+    figures = summary.as_dict()
+    assert figures["confusion"] == expected.tolist()
+    assert figures["samples"] == len(index)
+    assert figures["overall_accuracy"] == pytest.approx(np.trace(expected) / expected.sum())
+    assert [entry["name"] for entry in figures["classes"]] == list(LEGEND.names)
+    assert figures["blocks"] == len(np.unique(index.block))
+
+
+def test_folds_score_every_labelled_pixel_once(project):
+    summary = evaluate(project.root, EvaluateOptions(folds=4))
+    card = read_card(project.model_path)
+    assert summary.accuracy.scores.samples == len(load_samples(project.model_path, card))
+    assert summary.accuracy.scores.overall_accuracy > 0.9
+    assert "fitted anew 4 times" in summary.accuracy.basis
+
+
+def test_no_fold_is_tested_on_blocks_that_it_was_fitted_to(project, monkeypatch):
+    from cropcube.pipeline import scoring
+
+    fitted_blocks, pairs = [], []
+    real_fit, real_classify = scoring.fit_classifier, scoring.classify
+
+    def spy_fit(kind, options, train, *rest):
+        fitted_blocks.append(set(train.index.block.tolist()))
+        return real_fit(kind, options, train, *rest)
+
+    def spy_classify(classifier, samples, *rest):
+        pairs.append((fitted_blocks[-1], set(samples.index.block.tolist())))
+        return real_classify(classifier, samples, *rest)
+
+    monkeypatch.setattr(scoring, "fit_classifier", spy_fit)
+    monkeypatch.setattr(scoring, "classify", spy_classify)
+    evaluate(project.root, EvaluateOptions(folds=3))
+    assert len(pairs) == 3
+    assert all(fitted and tested and not fitted & tested for fitted, tested in pairs)
+
+
+def test_the_map_is_scored_on_labels_of_their_own(project, tmp_path: Path):
+    write_labels(project, tmp_path / "fields.tif", wrong_every=4)
+    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif"))
+    # The map has the known classes in nearly all pixels; a quarter of the rows of the labels say otherwise.
+    assert summary.accuracy.scores.overall_accuracy == pytest.approx(0.75, abs=0.03)
+    assert summary.accuracy.classifier == "The map"
+    assert summary.accuracy.unmapped > 0
+    assert any("no data in the map" in said for said in summary.accuracy.remarks())
+
+
+def test_the_labels_of_training_are_only_scored_in_the_test_blocks(project, tmp_path: Path, monkeypatch):
+    from cropcube.pipeline import evaluate as verb
+
+    write_labels(project, tmp_path / "fields.tif")
+    monkeypatch.setattr(verb, "file_digest", lambda _: read_card(project.model_path).labels.digest)
+    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif"))
+    card = read_card(project.model_path)
+    test = load_samples(project.model_path, card).of_set("test")
+    assert summary.accuracy.scores.samples + summary.accuracy.unmapped == len(test)
+    assert "only its test blocks" in summary.notes[0]
+
+
+def test_folds_take_labels_of_their_own(project, tmp_path: Path):
+    write_labels(project, tmp_path / "fields.tif")
+    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif", folds=2))
+    assert 4000 < summary.accuracy.scores.samples < 96 * 96
+    assert any("without a clear observation" in note for note in summary.notes)
+
+
+def test_the_report_needs_nothing_beside_itself_and_says_what_it_must(project):
+    summary = evaluate(project.root)
+    text = summary.files.report.read_text(encoding="utf-8")
+    page = Tags()
+    page.feed(text)
+    assert page.open == []
+    assert len(page.loads) == 3
+    assert all(link.startswith("data:image/png;base64,") for link in page.loads)
+    assert "url(" not in text
+    words = " ".join(page.texts)
+    for wanted in ("Maize & more", "Confusion matrix", "overall accuracy", "macro-F1", "median-10d", "fields.gpkg",
+                   "2019-03-01/2019-05-10", "Random forest", "blocks of 160 m", "12 overlapping classes"):  # fmt: skip
+        assert wanted in words
+    assert "Maize &amp; more" in text
+    assert summary.files.picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_evaluation_writes_the_same_report(project):
+    first = evaluate(project.root).files.report.read_bytes()
+    assert evaluate(project.root).files.report.read_bytes() == first
+
+
+def test_without_a_map_there_is_a_report_and_no_picture(project):
+    shutil.rmtree(project.map_path)
+    summary = evaluate(project.root)
+    assert summary.files.picture is None
+    assert "There is no map yet" in summary.files.report.read_text()
+    with pytest.raises(MissingError, match="cropcube predict"):
+        evaluate(project.root, EvaluateOptions(labels=project.root / "cropcube.toml"))
+
+
+def test_a_map_of_another_model_is_said(project):
+    card = read_card(project.model_path)
+    moved = replace(card.scaling, mean=tuple((row[0] + 1.0,) for row in card.scaling.mean))
+    (project.model_path / "card.json").write_text(replace(card, scaling=moved).to_json())
+    assert "made by another model" in evaluate(project.root).files.report.read_text()
+
+
+def test_without_a_model_train_is_named(project):
+    shutil.rmtree(project.model_path)
+    with pytest.raises(MissingError, match="cropcube train"):
+        evaluate(project.root)
+
+
+def test_options_that_contradict_each_other_are_refused():
+    with pytest.raises(InvalidInputError, match="svm"):
+        EvaluateOptions(classifier="svm")
+    with pytest.raises(InvalidInputError, match="1 folds"):
+        EvaluateOptions(folds=1)
+    with pytest.raises(InvalidInputError, match="scores the map"):
+        EvaluateOptions(labels="x", compare=("forest",))
+
+
+def test_labels_are_drawn_where_they_are(made):
+    index = load_samples(made.model_path, read_card(made.model_path))
+    box = detail_box(made, index)
+    image = label_picture(index, box)
+    drawn = image > 0
+    np.testing.assert_array_equal(image[drawn], known_classes(box)[drawn])
+    assert drawn.sum() > 100
+    assert max(box.shape) <= 512
+
+
+def test_areas_are_written_as_people_read_them():
+    assert [hectares_text(x) for x in (0.04, 13.84, 1380.2, 2_310_000)] == ["0.0 ha", "13.8 ha", "1,380 ha", "2.31 Mha"]
