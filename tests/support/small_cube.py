@@ -27,7 +27,8 @@ def observations(box, count, dtype, cloudy):
     for number, day in enumerate(DAYS):
         noise = (y * 7919 + x * 104729 + day * 1299709) % 1009
         if dtype == np.uint8:
-            layers.append(np.where(noise % 10 < 6, 4 + noise % 4, cloudy)[None])
+            cloud = ((y // 16) * 7919 + (x // 16) * 104729 + day * 1299709) % 1009 % 10 < 4
+            layers.append(np.where(cloud, cloudy, 4 + noise % 4)[None])
         else:
             layers.append(np.stack([1 + noise * (b + 1) + 100 * number for b in range(count)]))
     values = np.stack(layers).astype(dtype)
