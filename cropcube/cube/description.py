@@ -54,8 +54,17 @@ def describe(grid: Grid, spec: StoreSpec) -> dict[str, JSON]:
 
 
 def root_attrs(path: Path) -> dict[str, Any]:
-    """Return the root attributes of the store at `path`."""
+    """Return the root attributes of the store at `path`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If they are not ours, or of another revision of the layout.
+    """
     attrs: dict[str, Any] = json.loads((path / "zarr.json").read_bytes())["attributes"]
+    revision = attrs["cropcube"]["layout_revision"]
+    if revision != LAYOUT_REVISION:
+        raise ValueError(f"layout revision {revision}, not {LAYOUT_REVISION}")
     return attrs
 
 

@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import math
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -72,12 +73,13 @@ def read_selection(folder: Path, spec: ArraySpec, chosen: Sequence[range | list[
     shape = tuple(len(indices) for indices in chosen)
     result = np.full(shape, spec.fill_value, spec.dtype) if spec.fill_value else np.zeros(shape, spec.dtype)
     files = itertools.product(*(_pieces(c, unit) for c, unit in zip(chosen, spec.unit, strict=True)))
+    scratch = threading.local()
     with ThreadPoolExecutor(threads) as pool:
         for pieces in files:
             path = folder.joinpath("c", *(str(piece.number) for piece in pieces))
             with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
                 found = _chunks_of(file.fileno(), path, spec, pieces)
-                _finish(pool.map(partial(_unpack, spec, path, result), found))
+                _finish(pool.map(partial(_unpack, spec, path, result, scratch), found))
     return result
 
 
@@ -199,9 +201,13 @@ def _read_index(descriptor: int, path: Path, spec: ArraySpec) -> NDArray[np.uint
     return np.frombuffer(data[:length], "<u8").reshape(*counts, 2)
 
 
-def _unpack(spec: ArraySpec, path: Path, result: NDArray[Any], found: _Found) -> None:
+def _unpack(spec: ArraySpec, path: Path, result: NDArray[Any], scratch: threading.local, found: _Found) -> None:
+    """Decode one chunk into its place, by way of a buffer that the thread uses again (fresh memory costs more)."""
+    if not hasattr(scratch, "values"):
+        scratch.values = np.empty(spec.chunk, spec.dtype)
+    values = scratch.values
     try:
-        values = np.frombuffer(blosc.decompress(found.data()), spec.dtype).reshape(spec.chunk)
+        blosc.decompress(found.data(), values)
     except (RuntimeError, ValueError) as error:
         raise _damaged(path, f"a chunk ({error})") from error
     if all(isinstance(part, range) for part in found.inside):

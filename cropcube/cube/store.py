@@ -70,11 +70,11 @@ class Store:
         ResourceError
             If the disk is full or cannot be written.
         """
-        wanted = describe(grid, spec)
+        wanted = json.loads(canonical(describe(grid, spec)))
         if not cls.exists(path):
             _create_whole(path, grid, spec)
         store, standing = cls.open(path, writable=True), root_attrs(path)
-        if standing != json.loads(canonical(wanted)):
+        if standing != wanted:
             raise ConflictError(
                 f"{path} stands with another layout ({difference(standing, wanted)})",
                 "Use another --project folder, or remove the store to make it anew.",
