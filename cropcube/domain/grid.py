@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 
 from cropcube.domain.lattice import FINEST_M, Lattice, PixelBox, Tile, ZoneGrid, check_tile_px, square_of
 from cropcube.domain.region import Region, polygons_of
@@ -27,6 +27,10 @@ EDGE_STEP_DEG = 0.05
 """Edges, straight in lon/lat, are cut to this before they are projected: the chord is then off by under a metre."""
 SAFETY_M = 10.0
 """Tiles this near to the region are planned too, so that rounding never loses a pixel."""
+SLIVER_M = 0.01
+"""Slivers that fold when projected are given this much width, so that they keep their place."""
+ROUND_TRIP_DEG = 1e-4
+"""A CRS whose coordinates do not lead back to where they came from does not hold a region."""
 MARGIN_DEG = 1e-3
 """Slack on the lon/lat bounds of a pixel box, whose edges are curves there."""
 COARSEST = 64
@@ -184,7 +188,7 @@ def _lonlat_frame(box: PixelBox) -> BaseGeometry | None:
 
 
 def _one_lattice(region: Region, epsg: int) -> Lattice:
-    """Return the lattice of one CRS, refused if it is a UTM zone that owns only a part of the region."""
+    """Return the lattice of one CRS, refused if the CRS is not for the region, or a UTM zone owning only a part."""
     lattice = Lattice.of_epsg(epsg)
     if lattice.is_utm:
         names = [found.name for found in zone_pieces(region)]
@@ -193,7 +197,19 @@ def _one_lattice(region: Region, epsg: int) -> Lattice:
                 f"EPSG:{epsg} is UTM zone {lattice.name}, but region {region.name!r} lies in {' '.join(names)}",
                 "Leave --crs out, each zone then gets its own group; or give another CRS, EPSG:3035 say.",
             )
+    crs = CRS.from_epsg(epsg)
+    if crs.area_of_use is not None and not shapely.intersects(region.geometry, _area_of_use(*crs.area_of_use.bounds)):
+        raise InvalidInputError(
+            f"EPSG:{epsg} ({crs.name}) is made for {crs.area_of_use.name}; region {region.name!r} lies elsewhere",
+            "Give a CRS that covers the region, or leave --crs out for its UTM zones.",
+        )
     return lattice
+
+
+def _area_of_use(west: float, south: float, east: float, north: float) -> BaseGeometry:
+    """Return the rectangle of an area of use, cut at the antimeridian."""
+    spans = ((west, east),) if west <= east else ((west, 180.0), (-180.0, east))
+    return shapely.multipolygons([shapely.box(left, south, right, north) for left, right in spans])
 
 
 def _project(piece: BaseGeometry, lattice: Lattice, name: str) -> BaseGeometry:
@@ -202,17 +218,18 @@ def _project(piece: BaseGeometry, lattice: Lattice, name: str) -> BaseGeometry:
     fine = shapely.segmentize(piece, EDGE_STEP_DEG)
     lon, lat = shapely.get_coordinates(fine).T
     x, y = transformer.transform(lon, lat)
-    back_lon, back_lat = transformer.transform(x, y, direction="INVERSE")
-    turn = np.abs((back_lon - lon + 180) % 360 - 180)
-    if not (
-        np.isfinite(x).all() and np.isfinite(y).all() and (turn < 1e-4).all() and (abs(back_lat - lat) < 1e-4).all()
-    ):
+    fits = bool(np.isfinite(x).all() and np.isfinite(y).all())
+    if fits:
+        back_lon, back_lat = transformer.transform(x, y, direction="INVERSE")
+        turn = np.abs((back_lon - lon + 180) % 360 - 180)
+        fits = bool((turn < ROUND_TRIP_DEG).all() and (np.abs(back_lat - lat) < ROUND_TRIP_DEG).all())
+    if not fits:
         raise InvalidInputError(
             f"region {name!r} does not fit {lattice.crs}: parts of it have no coordinates there",
             "Give a CRS that covers the region, or leave --crs out for its UTM zones.",
         )
     projected = shapely.set_coordinates(fine, np.column_stack([x, y]))
-    return projected if projected.is_valid else polygons_of(shapely.make_valid(projected))
+    return projected if projected.is_valid else shapely.buffer(shapely.make_valid(projected), SLIVER_M)
 
 
 def _cells(projected: BaseGeometry, lattice: Lattice, side_m: int) -> frozenset[tuple[int, int]]:
