@@ -17,6 +17,7 @@ from cropcube.cube.observed import grown, read_observations
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile
+from cropcube.domain.sensor import NOT_ACQUIRED
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, REVISION, compute_indices, reduce_time
 from cropcube.features.layout import feature_store_spec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from cropcube.config import Project
     from cropcube.domain.lattice import ZoneGrid
+    from cropcube.observations.tile import TileObservations
 
 STAGE, BUILD = "features", "build"
 
@@ -58,9 +60,9 @@ class FeaturesSummary:
     path: Path
     "The store."
     clear_share: float
-    "Clear observations at the finest resolution over the pixels and days that have any observation."
+    "Of the observations acquired."
     pixels_never_clear: int
-    "At the finest resolution."
+    "Pixels of the finest resolution that were acquired at least once and never clear."
     incomplete_builds: tuple[str, ...]
     "Build tasks that failed in part or were never finished; once they are, `features` redoes their tiles."
     tiles_unobserved: int
@@ -211,21 +213,35 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     bands = {m: project.spec.sensor.bands_at(m) for m in project.spec.sensor.resolutions}
     bands = {m: names for m, names in bands.items() if names}
     medians: dict[int, NDArray[np.uint16] | None] = {}
-    clear = np.zeros((0, 0), np.uint16)
-    days = bytes_read = bytes_written = 0
+    details: dict[str, int] = {}
+    bytes_read = bytes_written = 0
     for resolution_m, names in sorted(bands.items(), reverse=True):
         observations = read_observations(cube, tile, spec.dilate_m, names)
-        days = len(observations.days)
         bytes_read += observations.quality.nbytes + observations.reflectance[resolution_m].nbytes
         arrays = reduce_time(spec, observations, resolution_m, season, task.threads)
+        details = _count(observations, resolution_m, arrays[CLEAR_COUNT])
         del observations
         bytes_written += _put(store, tile, resolution_m, arrays)
-        clear = arrays[CLEAR_COUNT].reshape(-1, *tile.box(resolution_m).shape).sum(axis=0, dtype=np.uint32)
         medians[resolution_m] = arrays.get(MEDIAN) if spec.indices else None
     for resolution_m, values in compute_indices(spec, bands, medians).items():
         bytes_written += _put(store, tile, resolution_m, {INDEX: values})
-    details = {"days": days, "pixels": clear.size, "clear": int(clear.sum()), "never_clear": int((clear == 0).sum())}
     return TaskResult(DONE, details, bytes_read, bytes_written)
+
+
+def _count(observations: TileObservations, resolution_m: int, clear_count: NDArray[np.uint16]) -> dict[str, int]:
+    """Count, in pixels of one resolution, what was acquired and what of it was clear."""
+    box = observations.quality_box
+    tile_box = observations.tile.box(box.resolution_m)
+    acquired = (observations.quality[(slice(None), *tile_box.slices_in(box))] != NOT_ACQUIRED).sum(axis=0)
+    factor = box.resolution_m // resolution_m
+    clear = clear_count.reshape(-1, *observations.tile.box(resolution_m).shape).sum(axis=0, dtype=np.int64)
+    seen = acquired.repeat(factor, axis=0).repeat(factor, axis=1) > 0
+    return {
+        "days": len(observations.days),
+        "acquired": int(acquired.sum()) * factor**2,
+        "clear": int(clear.sum()),
+        "never_clear": int((seen & (clear == 0)).sum()),
+    }
 
 
 def _put(store: Store, tile: Tile, resolution_m: int, arrays: Mapping[str, NDArray[Any]]) -> int:
@@ -236,13 +252,13 @@ def _put(store: Store, tile: Tile, resolution_m: int, arrays: Mapping[str, NDArr
 def _summary(
     stage: StageSummary, spec: FeatureSpec, path: Path, made: list[Mapping[str, Any]], incomplete: tuple[str, ...]
 ) -> FeaturesSummary:
-    seen = sum(details.get("pixels", 0) * details.get("days", 0) for details in made)
+    acquired = sum(details.get("acquired", 0) for details in made)
     clear = sum(details.get("clear", 0) for details in made)
     return FeaturesSummary(
         stage,
         spec,
         path,
-        clear / seen if seen else 0.0,
+        clear / acquired if acquired else 0.0,
         sum(details.get("never_clear", 0) for details in made),
         incomplete,
         sum(not details.get("days") for details in made),
