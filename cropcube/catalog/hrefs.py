@@ -24,7 +24,7 @@ _SIGNATURE_KEYS = frozenset(
 
 def is_remote(href: str) -> bool:
     """Return whether an href names a URL or an object store, not a local file."""
-    return urlsplit(href).scheme.lower() in REMOTE_SCHEMES
+    return href.partition(":")[0].lower() in REMOTE_SCHEMES
 
 
 def resolve_href(href: str, folder: str | None) -> str:
