@@ -111,8 +111,8 @@ def _fit_block(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return coefficients (K, B, P) and root mean squared residuals (B, P) of a block of pixels."""
     pattern_P, first_U = _patterns(valid_TP)
-    solver_UKK, sums_UK = _solvers(valid_TP[:, first_U], design_TK, ridge)
-    sums_KP = sums_UK[pattern_P].T
+    solver_KKU, sums_KU = _solvers(valid_TP[:, first_U], design_TK, ridge)
+    sums_KP = sums_KU[:, pattern_P]
     clear_P = np.maximum(sums_KP[0], 1)
     value_TBP = np.where(valid_TP[:, None], reflectance_TBP, 0).astype(np.float64)
     rhs_KBP = np.tensordot(design_TK, value_TBP, (0, 0))
@@ -120,7 +120,7 @@ def _fit_block(
     mean_BP = sum_BP / clear_P
     rhs_KBP -= sums_KP[:, None] * mean_BP
     spread_BP = np.einsum("tbp,tbp->bp", value_TBP, value_TBP) - sum_BP * mean_BP
-    coefficient_KBP = np.einsum("pkl,lbp->kbp", solver_UKK[pattern_P], rhs_KBP)
+    coefficient_KBP = np.einsum("klp,lbp->kbp", solver_KKU[:, :, pattern_P], rhs_KBP)
     explained_BP = np.einsum("kbp,kbp->bp", coefficient_KBP, rhs_KBP)
     penalty_BP = ridge * np.einsum("kbp,kbp->bp", coefficient_KBP[1:], coefficient_KBP[1:])
     squares_BP = np.maximum(spread_BP - explained_BP - penalty_BP, 0.0)
@@ -141,17 +141,48 @@ def _patterns(valid_TP: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np
 def _solvers(
     valid_TU: NDArray[np.bool_], design_TK: NDArray[np.float64], ridge: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return inverted normal matrices (U, K, K), NaN where there is no answer, and sums of the terms (U, K)."""
+    """Return inverted normal matrices (K, K, U), NaN where there is no answer, and sums of the terms (K, U)."""
     dates, terms = design_TK.shape
     products_TJ = (design_TK[:, :, None] * design_TK[:, None, :]).reshape(dates, terms**2)
-    normal_UKK = (valid_TU.T.astype(np.float64) @ products_TJ).reshape(-1, terms, terms)
-    sums_UK = normal_UKK[:, 0].copy()
-    normal_UKK[:, range(1, terms), range(1, terms)] += ridge
-    values_UK, vectors_UKK = np.linalg.eigh(normal_UKK)
-    largest_U = values_UK[:, -1]
+    normal_KKU = (products_TJ.T @ valid_TU.astype(np.float64)).reshape(terms, terms, -1)
+    sums_KU = normal_KKU[0].copy()
+    normal_KKU[range(1, terms), range(1, terms)] += ridge
+    enough_U = np.rint(sums_KU[0]) >= terms
     # The normal matrix has the square of the design's condition number; a ridge need only beat the rounding.
-    limit_U = largest_U * (MAX_CONDITION**-2 if ridge == 0 else terms * np.finfo(np.float64).eps)
-    # np.rint: sums of ones come from a matrix product.
-    usable_U = (np.rint(sums_UK[:, 0]) >= terms) & (values_UK[:, 0] > limit_U)
-    inverse_UK = 1.0 / np.where(usable_U[:, None], values_UK, np.nan)
-    return np.einsum("uki,ui,uli->ukl", vectors_UKK, inverse_UK, vectors_UKK), sums_UK
+    limit = MAX_CONDITION**2 if ridge == 0 else 1 / (terms * np.finfo(np.float64).eps)
+    inverse_KKU = _inverse(normal_KKU)
+    # The product of the Frobenius norms is at least the condition number: only what it does not clear is looked at.
+    bound_U = np.einsum("klu,klu->u", normal_KKU, normal_KKU) * np.einsum("klu,klu->u", inverse_KKU, inverse_KKU)
+    doubtful_U = enough_U & ~(bound_U < limit**2)
+    if doubtful_U.any():
+        inverse_KKU[:, :, doubtful_U] = _inverse_within(normal_KKU[:, :, doubtful_U], limit)
+    inverse_KKU[:, :, ~enough_U] = np.nan
+    return inverse_KKU, sums_KU
+
+
+def _inverse(normal_KKU: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverses of symmetric positive definite matrices by Gauss-Jordan elimination, all at once.
+
+    No pivoting is needed for these; a pivot that vanishes gives NaN.
+    """
+    work_KKU = normal_KKU.copy()
+    terms = len(work_KKU)
+    for k in range(terms):
+        pivot_U = np.where(work_KKU[k, k] > 1e-15 * normal_KKU[k, k], work_KKU[k, k], np.nan)
+        row_KU = work_KKU[k] / pivot_U
+        row_KU[k] = 1 / pivot_U
+        column_KU = work_KKU[:, k].copy()
+        column_KU[k] = 0
+        work_KKU[:, k] = 0
+        work_KKU[k] = 0
+        work_KKU -= column_KU[:, None] * row_KU
+        work_KKU[k] = row_KU
+    return work_KKU
+
+
+def _inverse_within(normal_KKU: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+    """Return inverses by eigenvalues, NaN where the condition number is over the limit."""
+    values_UK, vectors_UKK = np.linalg.eigh(np.moveaxis(normal_KKU, -1, 0))
+    sound_U = values_UK[:, 0] * limit > values_UK[:, -1]
+    inverse_UK = 1 / np.where(sound_U[:, None], values_UK, np.nan)
+    return np.moveaxis((vectors_UKK * inverse_UK[:, None]) @ vectors_UKK.swapaxes(1, 2), 0, -1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import find_project
@@ -218,7 +219,9 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     for resolution_m, names in sorted(bands.items(), reverse=True):
         observations = read_observations(cube, tile, spec.dilate_m, names)
         bytes_read += observations.quality.nbytes + observations.reflectance[resolution_m].nbytes
-        arrays = reduce_time(spec, observations, resolution_m, season, task.threads)
+        # BLAS on one thread: its sums, and so the bytes of harmonics, must not depend on the thread budget.
+        with threadpool_limits(1, "blas"):
+            arrays = reduce_time(spec, observations, resolution_m, season, task.threads)
         details = _count(observations, resolution_m, arrays[CLEAR_COUNT])
         del observations
         bytes_written += _put(store, tile, resolution_m, arrays)
