@@ -1,4 +1,4 @@
-"""The verbs for Python: keywords are dealt out, names that are packages too stay callable, nothing heavy is imported."""
+"""The verbs for Python: keywords are dealt out, names of packages stay callable, nothing heavy is imported."""
 
 from __future__ import annotations
 
