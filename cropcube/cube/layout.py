@@ -25,6 +25,7 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | tuple[JSON, ...] | Ma
 
 CUBE_CHUNK_PX = 256
 FEATURE_CHUNK_PX = 64
+TILES_GROUP, PRESENT = "tiles", "present"
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def map_array(name: str, dtype: str, tile_px: int, attrs: Mapping[str, JSON]) ->
 
 def present_array(days: int, square: int) -> ArraySpec:
     """Return the layout of the days present, per tile: a chunk is what one build task owns."""
-    return ArraySpec("present", 0, (("time", days),), "uint8", 0, (SLAB_DAYS, square, square), None)
+    return ArraySpec(PRESENT, 0, (("time", days),), "uint8", 0, (SLAB_DAYS, square, square), None)
 
 
 def owned_ranges(spec: ArraySpec, shape: tuple[int, ...], ranges: tuple[range, ...]) -> tuple[range, ...]:

@@ -106,9 +106,14 @@ def discard_leftovers(path: Path) -> int:
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
             (folder / entry.name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+    drop_empty(path)
     return count
+
+
+def drop_empty(path: Path) -> None:
+    """Remove the folder for unfinished files of `path` if it is empty."""
+    with contextlib.suppress(OSError):
+        partial_folder(path).rmdir()
 
 
 def _open_unfinished(owner: Path) -> tuple[Path, FileIO]:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.cube.description import StoredZone, array_of, describe, difference, root_attrs, zone_of
-from cropcube.cube.layout import ArraySpec, owned_ranges, present_array
+from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, owned_ranges, present_array
 from cropcube.cube.ledger import canonical
-from cropcube.cube.objects import discard_leftovers, partial_path, remove_file, replace_file
+from cropcube.cube.objects import discard_leftovers, drop_empty, partial_path, remove_file, replace_file
 from cropcube.cube.presence import present_values, square_ranges
 from cropcube.cube.shards import Planes, pack, read_selection, split
-from cropcube.cube.template import PRESENT, TILES_GROUP, write_template
 from cropcube.domain.lattice import PixelBox, Tile
 from cropcube.errors import ConflictError, LayoutError, MissingError, ResourceError
 
@@ -73,6 +72,7 @@ class Store:
         wanted = json.loads(canonical(describe(grid, spec)))
         if not cls.exists(path):
             _create_whole(path, grid, spec)
+            drop_empty(path)
         store, standing = cls.open(path, writable=True), root_attrs(path)
         if standing != wanted:
             raise ConflictError(
@@ -119,6 +119,7 @@ class Store:
             aside = partial_path(path)
             path.rename(aside)
             shutil.rmtree(aside)
+        drop_empty(path)
 
     def zone(self, name: str) -> StoredZone:
         """Return what the store covers in a zone.
@@ -363,6 +364,8 @@ def _owned(spec: ArraySpec, whole: PixelBox, box: PixelBox, leading: tuple[range
 
 
 def _create_whole(path: Path, grid: Grid, spec: StoreSpec) -> None:
+    from cropcube.cube.template import write_template  # zarr takes long to import, and workers never create
+
     unfinished = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from zarr.codecs import BloscCodec, BloscShuffle
 
 from cropcube.cube.attrs import array_attrs, axis_attrs, group_attrs, spatial_ref_attrs
 from cropcube.cube.description import describe
-from cropcube.cube.layout import present_array
+from cropcube.cube.layout import PRESENT, TILES_GROUP, present_array
 from cropcube.cube.shards import CODEC, LEVEL
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import PixelBox, ZoneGrid
 
 COORDINATE_CHUNK = 65536
-TILES_GROUP, PRESENT = "tiles", "present"
 
 
 def compressor() -> BloscCodec:
