@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Grid", "inside", "lonlat_centres", "owned", "owner", "plan_grid", "zone_pieces"]
+__all__ = ["Grid", "bounds_in", "inside", "lonlat_centres", "owned", "owner", "plan_grid", "zone_pieces"]
 
 EDGE_STEP_DEG = 0.05
 """Edges, straight in lon/lat, are cut to this before they are projected: the chord is then off by under a metre."""
@@ -175,6 +175,18 @@ def lonlat_centres(box: PixelBox) -> tuple[NDArray[np.float64], NDArray[np.float
 def _transformer(epsg: int) -> Transformer:
     """Return the transformer from lon/lat to a CRS (thread-safe since pyproj 3.1)."""
     return Transformer.from_crs(4326, epsg, always_xy=True)
+
+
+def bounds_in(lattice: Lattice, geometry: BaseGeometry) -> tuple[float, float, float, float]:
+    """Return left, bottom, right, top in metres of a lon/lat geometry on a lattice.
+
+    Raises
+    ------
+    InvalidInputError
+        If the CRS cannot hold it.
+    """
+    left, bottom, right, top = _project(geometry, lattice, "drawn").bounds
+    return left, bottom, right, top
 
 
 def _lonlat_frame(box: PixelBox) -> BaseGeometry | None:
