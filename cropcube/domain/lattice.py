@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from affine import Affine
-from odc.geo.geobox import GeoBox
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
 
 FINEST_M = 10
 """Resolution that tile sizes are counted in."""
@@ -126,6 +126,8 @@ class PixelBox:
     @property
     def geobox(self) -> GeoBox:
         """The same rectangle as odc-geo knows it."""
+        from odc.geo.geobox import GeoBox  # imports dask, which few tasks need
+
         return GeoBox(self.shape, self.transform, self.lattice.crs)
 
     def x_centres(self) -> NDArray[np.float64]:
