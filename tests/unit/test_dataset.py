@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import json
 import pickle
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError, MissingError
+from tests.support.searches import FLANDERS, SPRING, ask, days
 from tests.support.small_cube import DAYS, make_project
 from tests.support.small_features import SPEC, write_features
 
@@ -145,9 +147,9 @@ def test_a_tile_comes_in_chunks_of_slabs_with_only_the_days_present(project: Pro
     node = piece["utm31n/r10m"]
     assert node["reflectance"].chunks == ((7, 4), (4,), (96,), (96,))  # 7 days in the first slab, 4 in the second
     store = Store.open(project.cube_path)
-    days = [int(day) for day in (node["time"].values - np.datetime64("2019-03-01")) / np.timedelta64(1, "D")]
-    assert days == list(DAYS)
-    expected = store.read("utm31n", "reflectance", tile.box(10), (days,))
+    seen = [int(day) for day in (node["time"].values - np.datetime64("2019-03-01")) / np.timedelta64(1, "D")]
+    assert seen == list(DAYS)
+    expected = store.read("utm31n", "reflectance", tile.box(10), (seen,))
     np.testing.assert_array_equal(node["reflectance"].values, expected)
     assert piece["utm31n/r20m"]["quality"].shape == (11, 48, 48)
     assert opened.tile(tile.row, tile.col, of=SPEC.name)["utm31n/r20m"]["median"].chunks[2:] == ((48,), (48,))
@@ -176,6 +178,16 @@ def test_pieces_are_lazy_and_travel_to_workers(project: Project, count_reads: li
     again = pickle.loads(pickle.dumps(node["reflectance"].isel(time=0, band=0)))
     with dask.config.set(scheduler="synchronous"):
         np.testing.assert_array_equal(again.values, node["reflectance"].isel(time=0, band=0).values)
+
+
+def test_scenes_are_a_table_of_footprints(tmp_path: Path) -> None:
+    (tmp_path / "items.json").write_text(json.dumps({"type": "FeatureCollection", "features": days(5)}))
+    project = create_project(tmp_path, ProjectSpec(FLANDERS, SPRING, SENTINEL2, 768))
+    ask(str(tmp_path / "items.json"), tmp_path)
+    scenes = dataset.open(project.root).scenes
+    assert len(scenes) == 5
+    assert scenes.geometry.iloc[0].contains(FLANDERS.geometry)
+    assert scenes["id"].tolist() == sorted(scenes["id"])
 
 
 def test_what_is_not_there_is_named(project: Project, tmp_path: Path) -> None:
