@@ -24,6 +24,16 @@ PREFERRED_COLLECTIONS = ("sentinel-2-c1-l2a", "sentinel-2-l2a")
 
 
 @dataclass(frozen=True)
+class Page:
+    """A piece of an answer."""
+
+    items: list[Mapping[str, Any]]
+    "As parsed JSON."
+    matched: int | None
+    "Items that the whole answer has, as the server counts or estimates; None if it does not say."
+
+
+@dataclass(frozen=True)
 class StacApi:
     """One collection of one API, connected."""
 
@@ -58,8 +68,8 @@ class StacApi:
                 )
             return cls(url, _chosen(url, collection, client), client)
 
-    def items(self, query: Query) -> Iterator[Mapping[str, Any]]:
-        """Yield the items of an answer, page by page, as parsed JSON.
+    def pages(self, query: Query) -> Iterator[Page]:
+        """Yield an answer page by page.
 
         Raises
         ------
@@ -74,9 +84,9 @@ class StacApi:
         before: set[str] = set()
         while True:
             with _translated(self.url, asked):
-                items: list[Mapping[str, Any]] = next(pages, {"features": []})["features"]
-                now = {str(item["id"]) for item in items}
-            if not items:
+                page = _page(next(pages, {"features": []}))
+                now = {str(item["id"]) for item in page.items}
+            if not page.items:
                 return
             if now <= before:
                 raise CatalogError(
@@ -84,7 +94,12 @@ class StacApi:
                     "Its paging is broken; try again later or give another --catalog.",
                 )
             before |= now
-            yield from items
+            yield page
+
+
+def _page(answer: Mapping[str, Any]) -> Page:
+    matched = answer.get("numberMatched") or (answer.get("context") or {}).get("matched")
+    return Page(answer["features"], matched if isinstance(matched, int) else None)
 
 
 def _chosen(url: str, collection: str | None, client: Client) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from urllib3 import PoolManager, Retry
+import urllib3
+from urllib3 import PoolManager, ProxyManager, Retry
 
 ATTEMPTS = 6
 """Tries per request."""
@@ -30,18 +29,24 @@ class Answer:
     "Body."
 
 
-def retry_policy() -> Retry:
-    """POST is retried as GET is (a search changes nothing); Retry-After is kept to, within bounds."""
-    from urllib3 import Retry
+class BoundedRetry(Retry):
+    """Keeps to a server's Retry-After up to the longest wait, in every version of urllib3."""
 
-    return Retry(
+    def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
+        """Return the seconds that a server asks to wait, bounded; None if it does not say."""
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, LONGEST_WAIT_S)
+
+
+def retry_policy() -> BoundedRetry:
+    """Return the policy of every request; POST is retried as GET is, since a search changes nothing."""
+    return BoundedRetry(
         total=ATTEMPTS - 1,
         backoff_factor=BACKOFF_S,
         backoff_max=LONGEST_WAIT_S,
         status_forcelist=RETRIED,
         allowed_methods=None,
         raise_on_status=False,
-        retry_after_max=LONGEST_WAIT_S,
     )
 
 
@@ -60,10 +65,8 @@ def fetch(url: str) -> Answer:
 
 def _pool(url: str) -> PoolManager:
     """Return connections that go through the system's proxy, if it has one for this host."""
-    import urllib3
-
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        return urllib3.ProxyManager(proxy, retries=retry_policy(), timeout=TIMEOUT_S)
-    return urllib3.PoolManager(retries=retry_policy(), timeout=TIMEOUT_S)
+        return ProxyManager(proxy, retries=retry_policy(), timeout=TIMEOUT_S)
+    return PoolManager(retries=retry_policy(), timeout=TIMEOUT_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cropcube.catalog.hrefs import folder_of, is_remote, redact, resolve_href
+from cropcube.catalog.known import KNOWN_CATALOGS
 from cropcube.errors import CatalogError, InvalidInputError, MissingError
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".stac-geoparquet")
@@ -53,9 +55,11 @@ def _local(catalog: str) -> Path:
     if path.is_dir():
         path = path / "catalog.json"
     if not path.is_file():
+        near = difflib.get_close_matches(catalog.lower(), KNOWN_CATALOGS, n=1)
+        guess = f"Did you mean {near[0]}? " if near else ""
         raise MissingError(
             f"there is no catalogue {catalog!r}",
-            "Give a name that `cropcube catalogs` lists, the URL of a STAC API, or a .json, .geojson or .parquet file.",
+            f"{guess}`cropcube catalogs` lists names; a STAC API's URL, .json, .geojson and .parquet files work as well.",
         )
     return path
 

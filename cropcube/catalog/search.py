@@ -202,23 +202,31 @@ def _from_api(request: SearchRequest, grid: Grid, folder: Path, say: Progress) -
         part = folder / f"part-{_digest(asked, api.url, query)}.parquet"
         tally = _fresh_tally(part)
         if tally is None:
-            tally = _ask(api, asked, query, part)
+            tally = _ask(api, (asked, query), part, say)
             say(f"{query.month} {query.zone}: {tally.counts['kept']} scenes")
         total.add(tally)
         months[query.month] = (*months.get(query.month, ()), part)
     return _Answer(months, total, asked)
 
 
-def _ask(api: StacApi, request: SearchRequest, query: Query, part: Path) -> Tally:
+def _ask(api: StacApi, asked: tuple[SearchRequest, Query], part: Path, say: Progress) -> Tally:
+    request, query = asked
     sieve = _Sieve(request)
+    matched, handed_out = 0, set()
     with PartWriter(part, part.parent.parent) as writer:
-        for item in api.items(query):
-            scene = sieve.scene(item, None, query)
-            if scene is not None:
-                writer.add(scene)
+        for page in api.pages(query):
+            matched = max(matched, page.matched or 0)
+            for item in page.items:
+                handed_out.add(item["id"])
+                scene = sieve.scene(item, None, query)
+                if scene is not None:
+                    writer.add(scene)
         if sieve.tally.counts["refused"] == sieve.tally.items:
             _check_refused(request, sieve.tally)
         writer.finish(sieve.tally)
+    if len(handed_out) < matched:
+        # Not an error: some servers estimate this number.
+        say(f"{query.month} {query.zone}: the catalogue speaks of {matched} items and hands out {len(handed_out)}")
     return sieve.tally
 
 

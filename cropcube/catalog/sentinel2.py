@@ -7,13 +7,16 @@ projection stands (item or asset) and what the processing baseline is called.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from shapely.errors import ShapelyError
+
 from cropcube.catalog.footprint import footprint_of
-from cropcube.catalog.hrefs import folder_of, resolve_href
+from cropcube.catalog.hrefs import folder_of, is_remote, resolve_href
 from cropcube.catalog.radiometry import RadiometricFacts, radiometry_of
 from cropcube.domain.scene import Asset, Scene
 from cropcube.domain.sensor import SENTINEL2, Band
@@ -53,7 +56,7 @@ def parse_item(item: Mapping[str, Any], base: str | None = None) -> Scene:
         return _scene(identity, item, base or _self_folder(item))
     except CropcubeError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, ShapelyError) as error:
         raise InvalidInputError(
             f"item {identity} cannot be understood ({type(error).__name__}: {error})", "Check the catalogue."
         ) from error
@@ -81,7 +84,10 @@ def _scene(identity: str, item: Mapping[str, Any], folder: str | None) -> Scene:
 def _self_folder(item: Mapping[str, Any]) -> str | None:
     for link in item.get("links") or ():
         if isinstance(link, Mapping) and link.get("rel") == "self" and isinstance(link.get("href"), str):
-            return folder_of(link["href"])
+            href: str = link["href"]
+            if href.startswith("file:"):
+                href = resolve_href(href, None)
+            return folder_of(href) if is_remote(href) or os.path.isabs(href) else None
     return None
 
 

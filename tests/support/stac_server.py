@@ -80,7 +80,7 @@ class Behaviour:
     ignored: frozenset[str]
     "Filters that are taken and not applied: `bbox`, `datetime`, `collections`."
     paging: str
-    "`good`; `overlap` repeats the last item of a page on the next; `loop` always points to the first page."
+    "`good`; `overlap` repeats the last item of a page on the next; `loop` always points to the first; `none` to none."
 
 
 @contextmanager
@@ -207,7 +207,7 @@ def _search(behaviour: Behaviour, url: str, method: str, asked: dict[str, Any]) 
     features = matched[start : start + size]
     links: list[dict[str, Any]] = [{"rel": "self", "href": f"{url}/search"}]
     following = start + size
-    if following < len(matched):
+    if following < len(matched) and behaviour.paging != "none":
         token = {"good": following, "overlap": max(following - 1, start + 1), "loop": 0}[behaviour.paging]
         if method == "POST":
             links.append(

@@ -216,3 +216,8 @@ def test_huge_json_is_refused_with_the_numbers(tmp_path: Path, monkeypatch: pyte
 )
 def test_files_and_apis_are_told_apart(catalog: str, is_file: bool) -> None:
     assert is_file_catalog(catalog) is is_file
+
+
+def test_a_misspelt_name_is_guessed(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="Did you mean planetary-computer"):
+        frozen_ids("planetary-computr", tmp_path)

@@ -84,3 +84,21 @@ def test_an_item_without_a_folder_counts_from_its_self_link() -> None:
 def test_the_folder_of_a_file() -> None:
     assert folder_of("https://example.org/items/one.json?x=1") == "https://example.org/items"
     assert folder_of("items/one.json") == str(Path("items").absolute())
+
+
+@pytest.mark.parametrize(
+    ("link", "href"),
+    [
+        ("file:///data/one/one.json", "/data/one/B02.tif"),
+        ("/data/one/one.json", "/data/one/B02.tif"),
+        ("./one.json", None),
+    ],
+)
+def test_self_links_of_files(link: str, href: str | None) -> None:
+    item = plain_item("one", "2023-05-01T10:00:00Z", href="./{band}.tif")
+    item["links"] = [{"rel": "self", "href": link}]
+    if href is None:
+        with pytest.raises(InvalidInputError, match="relative"):
+            parse_item(item)
+    else:
+        assert parse_item(item).asset("B02").href == href

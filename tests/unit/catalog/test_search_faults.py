@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from cropcube.catalog import api, fetching, parts, search
 from cropcube.catalog.search import SearchRequest, freeze
@@ -159,3 +160,19 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             ask(server.url, tmp_path)
     assert (tmp_path / "scenes.parquet").read_bytes() == before
     assert [path.name for path in tmp_path.rglob("*.partial")] == []
+
+
+def test_an_answer_that_is_shorter_than_it_says_is_told(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with serve(days(), page=3, paging="none") as server:
+        request = SearchRequest(server.url, FLANDERS, SPRING, SENTINEL2)
+        freeze(request, plan_grid(FLANDERS, 768), tmp_path / "scenes.parquet", lines.append)
+    assert "2023-03 utm31n: the catalogue speaks of 16 items and hands out 3" in lines
+
+
+def test_retry_after_is_kept_to_within_bounds() -> None:
+    policy = fetching.retry_policy()
+    for asked, kept in (("3", 3), ("86400", fetching.LONGEST_WAIT_S)):
+        answer = urllib3.HTTPResponse(headers={"Retry-After": asked}, status=429)
+        assert policy.get_retry_after(answer) == kept
+        assert policy.new().get_retry_after(answer) == kept
