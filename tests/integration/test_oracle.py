@@ -12,6 +12,7 @@ PATCH = "0000280849BAC91C_32631_2018-08-01_2019-11-30.nc"
 START, STOP = date(2018, 12, 1), date(2019, 11, 28)
 LEFT_M, TOP_M, SIDE_M = 574680, 5622440, 640
 BANDS = {10: ["B02", "B03", "B04", "B08"], 20: ["B05", "B06", "B07", "B8A", "B11", "B12"]}
+MARGIN_PX = 8
 CLEAR_CLASSES = (4, 5, 6, 7)
 
 
@@ -69,6 +70,12 @@ def patch_of(group: zarr.Group, resolution_m: int) -> tuple[slice, slice]:
     return slice(row, row + side), slice(col, col + side)
 
 
+def with_margin(box: tuple[slice, slice]) -> tuple[slice, slice]:
+    """The same with pixels around it that no scene covers."""
+    rows, cols = (slice(side.start - MARGIN_PX, side.stop + MARGIN_PX) for side in box)
+    return rows, cols
+
+
 def median_of_window(values: np.ndarray, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the two middle clear values rounded half up, 0 where none is; (B, Y, X) and (Y, X), pixel by pixel."""
     bands, height, width = values.shape[1:]
@@ -89,22 +96,23 @@ def test_times_are_what_the_files_say(truth):
 @pytest.mark.parametrize("resolution_m", [10, 20])
 def test_cube(sample_project, truth, resolution_m):
     group = zarr.open_group(sample_project / "cube.zarr", mode="r")[f"utm31n/r{resolution_m}m"]
-    rows, cols = patch_of(group, resolution_m)
-    cube = group["reflectance"][:]
-    expected = np.zeros_like(cube)
-    expected[truth.day, :, rows, cols] = truth.reflectance(resolution_m)
-    np.testing.assert_array_equal(cube, expected)
-    assert cube.dtype == np.uint16
-    assert cube.shape[0] == (STOP - START).days
+    array = group["reflectance"]
+    assert array.dtype == np.uint16
+    assert array.shape[:2] == ((STOP - START).days, len(BANDS[resolution_m]))
     assert list(group["band"][:]) == BANDS[resolution_m]
+    rows, cols = with_margin(patch_of(group, resolution_m))
+    cube = array[:, :, rows, cols]
+    expected = np.zeros_like(cube)
+    expected[truth.day, :, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX] = truth.reflectance(resolution_m)
+    np.testing.assert_array_equal(cube, expected)
 
 
 def test_quality(sample_project, truth):
     group = zarr.open_group(sample_project / "cube.zarr", mode="r")["utm31n/r20m"]
-    rows, cols = patch_of(group, 20)
-    quality = group["quality"][:]
+    rows, cols = with_margin(patch_of(group, 20))
+    quality = group["quality"][:, rows, cols]
     expected = np.zeros_like(quality)
-    expected[truth.day, rows, cols] = truth.scl()
+    expected[truth.day, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX] = truth.scl()
     np.testing.assert_array_equal(quality, expected)
 
 

@@ -26,6 +26,8 @@ from cropcube.demo.sample import Sample, load_sample
 COLLECTION = "sentinel-2-landscape"
 CELL_PX = 64
 BORDER_LON = 6.0
+LABELS_PX = 192
+"""Side of the labelled square in the middle of the first granule."""
 BEYOND_DEG = 0.02
 """How far granules reach over the zone border (1.4 km)."""
 OVERLAP_PX = 100
@@ -194,7 +196,7 @@ def write_landscape(folder: Path, side_px: int = 2048, days: tuple[str, ...] = D
     _sample()
     with ThreadPoolExecutor(2) as pool:
         items = tuple(pool.map(write, wanted))
-    write_labels(folder / "labels.tif", frames[0], side_px=512)
+    write_labels(folder / "labels.tif", frames[0], LABELS_PX)
     landscape = Landscape(folder, items, bbox, frames)
     landscape.catalog.write_text(json.dumps({"type": "FeatureCollection", "features": list(items)}))
     return landscape
