@@ -57,9 +57,9 @@ def _local(catalog: str) -> Path:
     if not path.is_file():
         near = difflib.get_close_matches(catalog.lower(), KNOWN_CATALOGS, n=1)
         guess = f"Did you mean {near[0]}? " if near else ""
+        forms = "a STAC API's URL, .json, .geojson and .parquet files work as well"
         raise MissingError(
-            f"there is no catalogue {catalog!r}",
-            f"{guess}`cropcube catalogs` lists names; a STAC API's URL, .json, .geojson and .parquet files work as well.",
+            f"there is no catalogue {catalog!r}", f"{guess}`cropcube catalogs` lists those with a name; {forms}."
         )
     return path
 

@@ -266,7 +266,9 @@ def _from_files(request: SearchRequest, grid: Grid, folder: Path, say: Progress)
 
 def _publish(answer: _Answer, destination: Path) -> Merged:
     request = answer.request
-    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
+    # Among the parts, so that what a kill leaves is swept with them.
+    partial = destination.parent / PARTS_FOLDER / f".part-0.parquet.{os.getpid()}.partial"
+    partial.parent.mkdir(exist_ok=True)
     try:
         merged = merge_parts(
             answer.months.values(), partial, {**request.as_dict(), "refused": answer.tally.counts["refused"]}
