@@ -90,7 +90,7 @@ def _one_epoch(
     for step, (inputs, classes) in enumerate(stream.loader(number), 1):
         optimiser.zero_grad()
         loss = loss_of(network(inputs), classes)
-        value = float(loss)
+        value = float(loss.detach())
         if not math.isfinite(value):
             raise CropcubeError(
                 f"training broke down: the loss is {value} in epoch {number}, batch {step}",

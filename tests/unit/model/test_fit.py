@@ -1,0 +1,154 @@
+"""Fitting: what can be learnt is learnt, the same seed gives the same model, and trouble is said."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cropcube.domain.legend import Legend
+from cropcube.errors import CropcubeError, InvalidInputError
+from cropcube.model.baselines import majority_accuracy
+from cropcube.model.classifier import FitOptions, classify
+from cropcube.model.fit import fit_classifier
+from cropcube.model.fit_cropnet import class_weights
+from cropcube.model.metrics import score
+from cropcube.samples.read import Samples
+from tests.support.learning import make_project, make_samples, write_features
+
+ROOT = Path(__file__).parents[3]
+FAST = FitOptions(width=8, epochs=3, batch=32, learning_rate=5e-3, trees=20, threads=1)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    project = make_project(tmp_path_factory.mktemp("fit"))
+    return make_samples(project, write_features(project), spacing=3)
+
+
+@pytest.mark.parametrize(("kind", "floor"), [("forest", 0.95), ("cropnet", 0.9)])
+def test_places_never_seen_are_classified(samples, kind, floor):
+    fitted = fit_classifier(kind, FAST, samples.of_set("train"), samples.of_set("validation"))
+    test = samples.of_set("test")
+    predicted = classify(fitted.classifier, test, fitted.scaling).argmax(axis=1)
+    assert score(test.classes, predicted, test.legend.names).overall_accuracy > floor
+    assert fitted.scores.overall_accuracy > floor
+    assert majority_accuracy(samples.of_set("train").counts(), test.counts()) < 0.7
+
+
+@pytest.mark.parametrize("kind", ["forest", "cropnet"])
+def test_same_seed_same_classifier_and_others_differ(samples, kind):
+    train = samples.of_set("train")
+    one, same = (fit_classifier(kind, FAST, train).classifier.tensors() for _ in range(2))
+    assert one.keys() == same.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], same[name])
+    other = fit_classifier(kind, FitOptions(**{**vars(FAST), "seed": 1}), train).classifier.tensors()
+    assert any(one[name].shape != other[name].shape or (one[name] != other[name]).any() for name in one)
+
+
+def test_global_generators_and_threads_are_left_alone(samples):
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    fit_classifier("cropnet", FitOptions(**{**vars(FAST), "epochs": 1}), samples.of_set("validation"))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_epoch_that_is_best_on_validation_is_kept(samples):
+    seen = []
+    fitted = fit_classifier("cropnet", FAST, samples.of_set("train"), samples.of_set("validation"), seen.append)
+    assert [epoch.number for epoch in seen] == [1, 2, 3]
+    assert list(fitted.history) == seen
+    best = max(seen, key=lambda epoch: epoch.macro_f1)
+    assert fitted.best_epoch == best.number
+    assert fitted.scores.macro_f1 == best.macro_f1
+    validation = samples.of_set("validation")
+    predicted = classify(fitted.classifier, validation, fitted.scaling).argmax(axis=1)
+    assert score(validation.classes, predicted, validation.legend.names).macro_f1 == best.macro_f1
+
+
+def test_without_validation_the_last_epoch_is_kept(samples):
+    fitted = fit_classifier("cropnet", FAST, samples.of_set("validation"))
+    assert fitted.best_epoch == 3
+    assert fitted.scores is None
+
+
+def test_classes_of_the_legend_without_samples_are_columns_too(samples):
+    wider = Legend.parse("1200,Maize\n1110,Winter wheat\n9120,Grass\n7,Rare")
+    train = samples.of_set("validation")
+    more = Samples(train.store, train.layout, train.index, wider)
+    for kind in ("forest", "cropnet"):
+        found = classify(fit_classifier(kind, FAST, more).classifier, more, more.measure_scaling())
+        assert found.shape == (len(more), 4)
+        assert (found.argmax(axis=1) < 3).all()
+
+
+def test_a_loss_that_is_no_number_stops(samples, monkeypatch):
+    monkeypatch.setattr("cropcube.model.fit_cropnet.class_weights", lambda *_: np.full(3, np.nan, np.float32))
+    with pytest.raises(CropcubeError) as caught:
+        fit_classifier("cropnet", FAST, samples.of_set("train"))
+    assert "loss is nan in epoch 1, batch 1" in caught.value.what
+    assert "--learning-rate" in caught.value.next_step
+
+
+def test_one_class_is_refused(samples):
+    only = samples.select(samples.index.label == 2)
+    with pytest.raises(InvalidInputError, match="1 class \\(Winter wheat\\)"):
+        fit_classifier("forest", FAST, only)
+
+
+def test_unknown_classifier_is_refused(samples):
+    with pytest.raises(InvalidInputError, match="oracle"):
+        fit_classifier("oracle", FAST, samples)
+
+
+WITHOUT_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ImportError(name)
+sys.meta_path.insert(0, NoTorch())
+from pathlib import Path
+from cropcube.errors import MissingExtraError
+from cropcube.model.classifier import FitOptions
+from cropcube.model.fit import fit_classifier
+from tests.support.learning import make_project, make_samples, write_features
+project = make_project(Path(sys.argv[1]))
+samples = make_samples(project, write_features(project), spacing=4)
+try:
+    fit_classifier("cropnet", FitOptions(), samples)
+except MissingExtraError as error:
+    print(error.next_step)
+print(fit_classifier("forest", FitOptions(trees=3, threads=1), samples).classifier.kind)
+"""
+
+
+def test_without_torch_cropnet_names_the_extra_and_the_forest_works(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert 'pip install "cropcube[model]"' in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "forest"
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"), [("none", [1, 1, 0]), ("balanced", [0.625, 2.5, 0]), ("sqrt", [5 / 6, 5 / 3, 0])]
+)
+def test_class_weights_have_mean_one_over_the_samples(rule, wanted):
+    counts = np.array([80, 20, 0])
+    weights = class_weights(counts, rule)
+    np.testing.assert_allclose(weights, wanted, rtol=1e-6)
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"width": 0}, {"epochs": 0}, {"batch": -1}, {"trees": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")},
+     {"class_weights": "much"}, {"seed": -1}, {"threads": -1}],
+)  # fmt: skip
+def test_options_that_cannot_work_are_refused(wrong):
+    with pytest.raises(InvalidInputError):
+        FitOptions(**wrong)
