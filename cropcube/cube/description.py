@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from cropcube.cube.layout import ArraySpec, tile_side
-from cropcube.domain.lattice import Lattice, PixelBox
+from cropcube.domain.lattice import Lattice, PixelBox, whole_squares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,11 @@ class StoredZone:
     square: int
     window: tuple[int, int, int, int]
     "First row, first column, rows, columns in tiles."
+
+    @property
+    def index_window(self) -> tuple[int, int, int, int]:
+        """The same of arrays with one value a tile: whole squares."""
+        return whole_squares(self.window, self.square)
 
     def box(self, resolution_m: int) -> PixelBox:
         """Return the pixels that the arrays cover at one resolution."""

@@ -88,7 +88,7 @@ def _pixels(store: Store, zone: StoredZone, resolution_m: int) -> xr.Dataset:
 
 def _present(store: Store, zone: StoredZone) -> xr.Dataset:
     """Return which tile has anything on which day."""
-    first_row, first_col, rows, cols = zone.window
+    first_row, first_col, rows, cols = zone.index_window
     spec = present_array(len(store.coordinates["time"]), zone.square)
     folder = store.path / zone.lattice.name / TILES_GROUP / PRESENT
     stored = StoredArray(folder, spec, (spec.leading[0][1], rows, cols))

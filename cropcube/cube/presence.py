@@ -26,7 +26,7 @@ def square_ranges(zone: StoredZone, slab: int, square: tuple[int, int], days: in
     LayoutError
         If the zone's arrays do not hold them.
     """
-    first_row, first_col, rows, cols = zone.window
+    first_row, first_col, rows, cols = zone.index_window
     row, col = square[0] * zone.square - first_row, square[1] * zone.square - first_col
     time = range(slab * SLAB_DAYS, min((slab + 1) * SLAB_DAYS, days))
     if not time or slab < 0 or not (0 <= row < rows and 0 <= col < cols):
@@ -47,7 +47,7 @@ def present_values(
     values = np.zeros([len(span) for span in ranges], np.uint8)
     for tile, seen in days.items():
         for day in seen:
-            at = (int(day), tile.row - zone.window[0], tile.col - zone.window[1])
+            at = (int(day), tile.row - zone.index_window[0], tile.col - zone.index_window[1])
             if any(index not in span for index, span in zip(at, ranges, strict=True)):
                 raise LayoutError(
                     f"day {day} of tile {tile.name} is not of the slab and square that are marked",

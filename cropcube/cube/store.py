@@ -262,12 +262,12 @@ class Store:
 
     def present(self, zone: str) -> NDArray[np.uint8]:
         """Return whether each tile has any observation on each day: (day, tile row, tile column) of the arrays."""
-        _, _, rows, cols = self.zone(zone).window
+        _, _, rows, cols = self.zone(zone).index_window
         return self._read_present(zone, range(rows), range(cols))
 
     def days_present(self, tile: Tile) -> NDArray[np.int32]:
         """Return the days since the season's start on which a tile has any observation, ascending."""
-        first_row, first_col, rows, cols = self.zone(tile.lattice.name).window
+        first_row, first_col, rows, cols = self.zone(tile.lattice.name).index_window
         row, col = tile.row - first_row, tile.col - first_col
         if not (0 <= row < rows and 0 <= col < cols):
             return np.zeros(0, np.int32)

@@ -73,7 +73,7 @@ def _create_array(group: zarr.Group, box: PixelBox, array: ArraySpec) -> None:
 
 def _create_present(group: zarr.Group, zone: ZoneGrid, spec: StoreSpec) -> None:
     days = next(length for array in spec.arrays for name, length in array.leading if name == "time")
-    row, col, rows, cols = zone.window
+    row, col, rows, cols = zone.index_window
     tiles = group.create_group(TILES_GROUP)
     tiles.create_array(
         PRESENT,

@@ -185,22 +185,20 @@ class ZoneGrid:
     lattice: Lattice
     tile_px: int
     square: int
-    "Side in tiles of a build task; squares are aligned on absolute tile indices, and so are the arrays."
+    "Side in tiles of a build task; squares are aligned on absolute tile indices."
     cells: frozenset[tuple[int, int]]
     "(row, col) of the region's tiles."
 
     @property
     def window(self) -> tuple[int, int, int, int]:
-        """First row, first column, rows, columns of the arrays in tiles: whole squares."""
-        rows = [row // self.square for row, _ in self.cells]
-        cols = [col // self.square for _, col in self.cells]
-        row, col = min(rows), min(cols)
-        return (
-            row * self.square,
-            col * self.square,
-            (max(rows) - row + 1) * self.square,
-            (max(cols) - col + 1) * self.square,
-        )
+        """First row, first column, rows, columns of the arrays in tiles: the rectangle around the region's tiles."""
+        rows, cols = [row for row, _ in self.cells], [col for _, col in self.cells]
+        return min(rows), min(cols), max(rows) - min(rows) + 1, max(cols) - min(cols) + 1
+
+    @property
+    def index_window(self) -> tuple[int, int, int, int]:
+        """The same of arrays with one value a tile: whole squares, so that a build task owns whole chunks."""
+        return whole_squares(self.window, self.square)
 
     def box(self, resolution_m: int) -> PixelBox:
         """Return the pixels that the zone's arrays cover at one resolution."""
@@ -235,6 +233,14 @@ def check_tile_px(tile_px: int) -> int:
             f"The default is {DEFAULT_TILE_PX}.",
         )
     return tile_px
+
+
+def whole_squares(window: tuple[int, int, int, int], square: int) -> tuple[int, int, int, int]:
+    """Return the smallest window of whole squares of tiles (on absolute indices) that covers a window of tiles."""
+    row, col, rows, cols = window
+    first_row, first_col = row // square * square, col // square * square
+    stop_row, stop_col = -(-(row + rows) // square) * square, -(-(col + cols) // square) * square
+    return first_row, first_col, stop_row - first_row, stop_col - first_col
 
 
 def square_of(tile_px: int) -> int:

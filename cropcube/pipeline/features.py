@@ -183,7 +183,7 @@ def _unfinished(project: Project, records: list[Record]) -> set[str]:
 def _plan(project: Project, cube: Store, spec: FeatureSpec, builds: _Builds) -> Iterator[StageTask]:
     """Yield one task for each tile of the region."""
     for zone in project.spec.grid.zones:
-        present, window = cube.present(zone.lattice.name), cube.zone(zone.lattice.name).window
+        present, window = cube.present(zone.lattice.name), cube.zone(zone.lattice.name).index_window
         for tile in zone.tiles():
             days = int(np.count_nonzero(present[:, tile.row - window[0], tile.col - window[1]]))
             made_of = digest(
