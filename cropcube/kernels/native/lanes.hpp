@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint16_t SIGN = 0x8000;
 
-#if defined(__GNUC__) && !defined(__CUDACC__)
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(CROPCUBE_ONE_LANE)
 // Never wider than a register: gcc takes wider vectors apart value by value (measured: twenty times slower).
 #ifdef __AVX2__
 constexpr std::size_t LANES = 16;

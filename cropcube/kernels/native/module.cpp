@@ -22,6 +22,7 @@ namespace cropcube {
     void window_median(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch); \
     }
 CROPCUBE_DECLARE(portable)
+CROPCUBE_DECLARE(scalar)
 #ifdef CROPCUBE_HAS_AVX2
 CROPCUBE_DECLARE(avx2)
 #endif
@@ -44,6 +45,7 @@ std::vector<std::string> variants() {
     if (__builtin_cpu_supports("avx2")) found.push_back("avx2");
 #endif
     found.push_back("portable");
+    found.push_back("scalar");
     return found;
 }
 
@@ -55,7 +57,7 @@ Kernel kernel_of(const std::string& variant) {
 #ifdef CROPCUBE_HAS_AVX2
     if (variant == "avx2") return avx2::window_median;
 #endif
-    return portable::window_median;
+    return variant == "scalar" ? scalar::window_median : portable::window_median;
 }
 
 // Dates grouped by window: a stable counting sort that drops window -1.

@@ -45,7 +45,7 @@ def test_every_length_of_window(dates):
     np.testing.assert_array_equal(count, expected_count)
 
 
-@pytest.mark.parametrize("variant", ["avx2", "portable"])
+@pytest.mark.parametrize("variant", ["avx2", "portable", "scalar"])
 @pytest.mark.parametrize("threads", [1, 2, 3, 16, 1000])
 def test_threads_and_instruction_sets_change_nothing(variant, threads):
     if variant not in _native.variants():
