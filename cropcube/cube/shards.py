@@ -150,7 +150,7 @@ def _pieces(chosen: range | list[int], unit: int) -> list[_Piece]:
     while at < len(chosen):
         number = chosen[at] // unit
         stop = at + 1
-        if isinstance(chosen, range):
+        if isinstance(chosen, range) and chosen.step > 0:
             stop = at + len(range(chosen[at], min((number + 1) * unit, chosen.stop), chosen.step))
         else:
             while stop < len(chosen) and chosen[stop] // unit == number:

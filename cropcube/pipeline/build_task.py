@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -126,7 +126,8 @@ class _Work:
                 day: (days[day].quality if name == "quality" else days[day].reflectance[resolution_m])[(..., *inside)]
                 for day in self.present[tile]
             }
-            self._put(name, part, pieces)
+            slab = self.spec.season.slab_days(self.square.slab)
+            self.bytes_written += self.store.write_days(self.square.zone, name, part, slab, pieces)
         self._count(tile, [days[day].quality[rows, cols] for day in self.present[tile]])
 
     def _count(self, tile: Tile, qualities: Sequence[NDArray[np.uint8]]) -> None:
@@ -134,26 +135,6 @@ class _Work:
         of_pixel = sum((sensor.quality.resolution_m // band.resolution_m) ** 2 for band in sensor.bands) + 1
         self.pixels_needed += of_pixel * sum(int(np.count_nonzero(quality)) for quality in qualities)
         self.clear[tile] = sum(int(((quality >= first) & (quality <= last)).sum()) for quality in qualities)
-
-    def _put(self, name: str, box: PixelBox, pieces: Mapping[int, Any]) -> None:
-        """Write one shard: all days of the slab, zeros (which leave no chunk) where there is nothing."""
-        slab = self.spec.season.slab_days(self.square.slab)
-        spec = self.store.array(name, box.resolution_m)
-        lengths = [length for _, length in spec.leading[1:]]
-        shard = np.zeros((len(slab), *lengths, *box.shape), spec.dtype)
-        for day, piece in pieces.items():
-            shard[day - slab.start] = piece
-        self.store.write(self.square.zone, name, box, shard, (slab.start,))
-        self.bytes_written += self._file_bytes(name, box, slab)
-
-    def _file_bytes(self, name: str, box: PixelBox, slab: range) -> int:
-        """Return the size of the one file that a tile's slab is; 0 if it holds nothing."""
-        spec, whole = self.store.array(name, box.resolution_m), self.store.zone(self.square.zone).box(box.resolution_m)
-        rows, cols = box.slices_in(whole)
-        starts = (slab.start, *(0 for _ in spec.leading[1:]), rows.start, cols.start)
-        where = [str(start // unit) for start, unit in zip(starts, spec.unit, strict=True)]
-        path = self.store.path.joinpath(self.square.zone, spec.group, name, "c", *where)
-        return path.stat().st_size if path.exists() else 0
 
 
 def _scenes(project: Project, task: StageTask) -> dict[int, list[Scene]]:
