@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import Transformer
 
 from cropcube.catalog.sentinel2 import parse_item
 from cropcube.demo.granule import Granule, write_granule
@@ -70,13 +71,36 @@ def scene_of(granule: Granule, folder: Path, block_px: int = 64) -> Scene:
     return parse_item(write_granule(granule, folder, block_px), str(folder))
 
 
-def write_catalog(
-    granules: Sequence[Granule], folder: Path, edit: Mapping[str, Mapping[str, Any]] | None = None
-) -> Path:
-    """Write granules and an ItemCollection around them; `edit` replaces properties of items by id."""
+def write_catalog(granules: Sequence[Granule], folder: Path, stated: bool = False) -> Path:
+    """Write granules and an ItemCollection around them.
+
+    Parameters
+    ----------
+    granules
+        Their ids differ.
+    folder
+        Made if needed.
+    stated
+        Whether items state scale and offset; without it the processing baseline decides, as at Planetary Computer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     items = [write_granule(granule, folder, 64) for granule in granules]
     for item in items:
-        item["properties"] |= (edit or {}).get(item["id"], {})
+        for asset in item["assets"].values():
+            if not stated:
+                asset.pop("raster:bands")
     path = folder / "scenes.json"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": items}), encoding="utf-8")
     return path
+
+
+def region_text(left: int, bottom: int, right: int, top: int, epsg: int = EPSG) -> str:
+    """Return a rectangle given in metres as `--region` takes it, a little smaller so that it stays inside."""
+    to_lonlat = Transformer.from_crs(epsg, 4326, always_xy=True)
+    west, south, east, north = to_lonlat.transform_bounds(left + 30, bottom + 30, right - 30, top - 30)
+    return f"{west:.6f},{south:.6f},{east:.6f},{north:.6f}"
+
+
+def tree_bytes(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder by its relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
