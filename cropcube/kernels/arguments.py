@@ -23,7 +23,7 @@ def check_array(name: str, array: Any, kinds: str, dimensions: int) -> None:
     array
         What was given for it.
     kinds
-        Types that will do: NumPy type names separated by spaces (`uint16`), `integer` or `number`.
+        Types that will do: NumPy type names separated by spaces (`uint16`, `integer floating`).
     dimensions
         Number of dimensions.
 
@@ -34,8 +34,8 @@ def check_array(name: str, array: Any, kinds: str, dimensions: int) -> None:
     """
     if not is_numpy(array):
         raise InvalidInputError(f"{name} is a {type(array).__name__}; expected a numpy array of {kinds}")
-    wanted = {"integer": np.integer, "number": np.number}
-    if not any(np.issubdtype(array.dtype, wanted.get(kind, kind)) for kind in kinds.split()):
+    kinds_known = {"integer": np.integer, "floating": np.floating}
+    if not any(np.issubdtype(array.dtype, kinds_known.get(kind, kind)) for kind in kinds.split()):
         raise InvalidInputError(f"{name} has dtype {array.dtype} and shape {array.shape}; expected dtype {kinds}")
     if array.ndim != dimensions:
         raise InvalidInputError(f"{name} has shape {array.shape}; expected {dimensions} dimensions")

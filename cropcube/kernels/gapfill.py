@@ -61,15 +61,14 @@ def gap_fill(values: NDArray[Any], valid: NDArray[np.bool_], positions_T: NDArra
 
 
 def _check(values: NDArray[Any], valid: NDArray[np.bool_], positions_T: NDArray[Any] | None) -> NDArray[np.bool_]:
-    dimensions = values.ndim if is_numpy(values) else 1
-    check_array("values", values, "number", max(1, dimensions))
+    check_array("values", values, "integer floating", max(1, values.ndim) if is_numpy(values) else 1)
     if not is_numpy(valid) or valid.dtype != np.bool_:
         raise InvalidInputError(f"valid is {getattr(valid, 'dtype', type(valid).__name__)}; expected a bool array")
     shared = (*values.shape[:1], *values.shape[2:])
     if valid.shape not in (values.shape, shared):
         raise InvalidInputError(f"valid has shape {valid.shape}; expected {values.shape} or {shared}")
     if positions_T is not None:
-        check_array("positions_T", positions_T, "number", 1)
+        check_array("positions_T", positions_T, "integer floating", 1)
         if positions_T.shape != values.shape[:1]:
             raise InvalidInputError(f"positions_T has shape {positions_T.shape}; expected {values.shape[:1]}")
         if not (np.diff(positions_T.astype(np.float64)) > 0).all():

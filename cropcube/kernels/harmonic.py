@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PERIOD_DAYS = 365.25
 MAX_CONDITION = 1e6
 """Condition number of a pixel's design beyond which a fit without ridge is noise."""
-BLOCK_VALUES = 1 << 18
-"""Observations that are turned into float64 at once: two megabytes, which stay in the cache."""
+BLOCK_VALUES = 1 << 19
+"""Observations that are turned into float64 at once: four megabytes, near the cache's size."""
 
 
 def harmonic_design(days_T: NDArray[Any], order: int) -> NDArray[np.float64]:
@@ -72,7 +72,7 @@ def harmonic_fit(
     InvalidInputError
         If a type, shape or value does not fit.
     """
-    check_series(reflectance_TBYX, valid_TYX, "number")
+    check_series(reflectance_TBYX, valid_TYX, "integer floating")
     _check_model(days_T, reflectance_TBYX.shape[0], order, ridge)
     dates, bands, height, width = reflectance_TBYX.shape
     design_TK = harmonic_design(days_T, order)
@@ -95,7 +95,7 @@ def harmonic_fit(
 
 
 def _check_model(days_T: NDArray[Any], dates: int, order: int, ridge: float) -> None:
-    check_array("days_T", days_T, "number", 1)
+    check_array("days_T", days_T, "integer floating", 1)
     if days_T.shape != (dates,):
         raise InvalidInputError(f"days_T has shape {days_T.shape}; expected ({dates},), one day for each date")
     if not np.isfinite(days_T).all():
@@ -114,9 +114,12 @@ def _fit_block(
     solver_KKU, sums_KU = _solvers(valid_TP[:, first_U], design_TK, ridge)
     sums_KP = sums_KU[:, pattern_P]
     clear_P = np.maximum(sums_KP[0], 1)
-    value_TBP = np.where(valid_TP[:, None], reflectance_TBP, 0).astype(np.float64)
+    if np.issubdtype(reflectance_TBP.dtype, np.integer):
+        value_TBP = reflectance_TBP * valid_TP[:, None].astype(np.float64)
+    else:  # values that are not clear may be NaN
+        value_TBP = np.where(valid_TP[:, None], reflectance_TBP, 0.0).astype(np.float64)
     rhs_KBP = np.tensordot(design_TK, value_TBP, (0, 0))
-    sum_BP = value_TBP.sum(0)
+    sum_BP = rhs_KBP[0].copy()
     mean_BP = sum_BP / clear_P
     rhs_KBP -= sums_KP[:, None] * mean_BP
     spread_BP = np.einsum("tbp,tbp->bp", value_TBP, value_TBP) - sum_BP * mean_BP

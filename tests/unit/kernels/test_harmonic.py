@@ -98,6 +98,7 @@ GOOD = {
     ("name", "value"),
     [
         ("reflectance_TBYX", np.ones((9, 2, 4, 5), bool)),
+        ("reflectance_TBYX", np.ones((9, 2, 4, 5), complex)),
         ("valid_TYX", np.ones((8, 4, 5), bool)),
         ("days_T", np.arange(8.0)),
         ("days_T", np.full(9, np.nan)),
