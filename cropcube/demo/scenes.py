@@ -42,7 +42,7 @@ class DemoScenes:
     @property
     def outline(self) -> Path:
         """GeoJSON polygon of the square of ground."""
-        return self.folder / "outline.geojson"
+        return self.folder / "flanders.geojson"
 
     @property
     def labels(self) -> Path:
