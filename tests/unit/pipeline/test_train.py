@@ -1,0 +1,184 @@
+"""`train` from labels and features to a saved model, and what it refuses."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from shapely.geometry import box
+
+from cropcube.cube.ledger import Ledger
+from cropcube.errors import InvalidInputError, MissingError
+from cropcube.model.checkpoint import load_model, load_samples
+from cropcube.model.classifier import FitOptions, classify
+from cropcube.model.metrics import score
+from cropcube.pipeline.train import UNOBSERVED, TrainOptions, train
+from cropcube.samples.labels import OVERLAP
+from cropcube.samples.read import Samples
+from cropcube.samples.split import SETS
+from tests.support.learning import DARK_EVERY, LEFT, SIDE_M, SPEC, TOP, fields, make_project, write_features
+
+FAST = FitOptions(width=8, epochs=2, batch=32, learning_rate=5e-3, trees=10, threads=1)
+LEGEND_CSV = "code,name,colour\n1200,Maize,#f5c542\n1110,Winter wheat,#c98a3b\n9120,Grass,#4daf4a\n77,Hops\n"
+CODES = {1: 1200, 2: 1110, 3: 9120}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project with features, labels of every field and a legend; never written to by a test."""
+    project = make_project(tmp_path_factory.mktemp("train") / "project")
+    write_features(project)
+    lattice = project.spec.grid.zones[0].lattice
+    whole = lattice.box_of_bounds((LEFT, TOP - SIDE_M, LEFT + SIDE_M, TOP), 10)
+    classes = fields(whole)
+    shapes, codes = [], []
+    for row in range(-(whole.row % 8), whole.height, 8):
+        for col in range(-(whole.col % 8), whole.width, 8):
+            left, top = LEFT + 10 * col, TOP - 10 * row
+            shapes.append(box(left + 12, top - 68, left + 68, top - 12))
+            codes.append(CODES[int(classes[max(row, 0), max(col, 0)])])
+    gpd.GeoDataFrame({"crop": codes, "farm": "x"}, geometry=shapes, crs=32631).to_file(project.root / "fields.gpkg")
+    (project.root / "legend.csv").write_text(LEGEND_CSV)
+    return project
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    shutil.copytree(made.root, tmp_path / "project")
+    return replace(made, root=tmp_path / "project")
+
+
+def options(project, **changes):
+    given = TrainOptions(
+        project.root / "fields.gpkg", "crop", project.root / "legend.csv", SPEC.name, "forest", 160, FAST
+    )
+    return replace(given, **changes)
+
+
+@pytest.mark.parametrize("classifier", ["forest", "cropnet"])
+def test_a_trained_model_carries_all_that_evaluate_needs(project, classifier):
+    summary = train(project.root, options(project, classifier=classifier))
+    (project.root / "fields.gpkg").unlink()
+    (project.root / "legend.csv").unlink()
+    fitted, card = load_model(project.model_path)
+    index = load_samples(project.model_path, card)
+    assert card.legend.codes == (1200, 1110, 9120, 77)
+    assert card.labels.file == "fields.gpkg"
+    assert card.labels.label_field == "crop"
+    assert card.split.block_m == 160
+    assert index.counts(card.class_names) == card.split.counts == summary.as_dict()["samples"]
+    from cropcube.cube.store import Store
+    from cropcube.features.model_input import InputLayout
+
+    layout = InputLayout.of_card(card, project.spec.sensor)
+    samples = Samples(Store.open(project.features_path(card.feature)), layout, index, card.legend)
+    for name, floor in (("validation", 0.8), ("test", 0.8)):
+        part = samples.of_set(name)
+        predicted = classify(fitted, part, card.scaling).argmax(axis=1)
+        found = score(part.classes, predicted, card.class_names)
+        assert found.overall_accuracy > floor
+        if name == "validation":
+            assert found.as_json() == card.scores
+    assert json.dumps(summary.as_dict(), allow_nan=False)
+
+
+def test_labels_lie_where_the_fields_are_and_dropped_ones_are_counted(project):
+    summary = train(project.root, options(project))
+    index = load_samples(project.model_path, summary.card)
+    lattice = project.spec.grid.zones[0].lattice
+    whole = lattice.box_of_bounds((LEFT, TOP - SIDE_M, LEFT + SIDE_M, TOP), 10)
+    np.testing.assert_array_equal(index.label, fields(whole)[index.row - whole.row, index.col - whole.col])
+    assert (index.col % DARK_EVERY != 0).all()
+    assert summary.card.labels.dropped[UNOBSERVED] > 50
+    assert OVERLAP not in summary.card.labels.dropped
+
+
+def test_no_block_is_in_two_sets(project):
+    index = load_samples(project.model_path, train(project.root, options(project)).card)
+    blocks = {name: set(index.of_set(name).block.tolist()) for name in SETS}
+    assert all(blocks.values())
+    assert len(set.union(*blocks.values())) == sum(map(len, blocks.values()))
+
+
+def test_the_same_training_gives_the_same_model(project):
+    cards = [train(project.root, options(project, model=project.root / name)).card for name in ("one", "two")]
+    assert cards[0] == cards[1]
+    other = train(project.root, options(project, fit=replace(FAST, seed=1))).card
+    assert other.files["weights"] != cards[0].files["weights"]
+    assert other.files["samples"] != cards[0].files["samples"]
+
+
+def test_legend_classes_without_samples_are_said(project):
+    warnings = train(project.root, options(project)).warnings
+    assert any("Hops" in warning for warning in warnings)
+
+
+def test_missing_features_name_the_command(project):
+    with pytest.raises(MissingError) as caught:
+        train(project.root, options(project, feature="median-15d"))
+    assert "cropcube features --kind median --window 15" in caught.value.next_step
+    assert "median-10d" in caught.value.next_step
+    with pytest.raises(MissingError) as caught:
+        train(project.root, options(project, feature="harmonic-2"))
+    assert "--kind harmonic --order 2" in caught.value.next_step
+
+
+def test_features_that_are_not_done_everywhere_are_refused(project):
+    ledger = Ledger(project.ledger_path)
+    tile = next(project.spec.grid.zones[0].tiles())
+    ledger.withdraw(f"features/{SPEC.name}/utm31n/{tile.name}")
+    with pytest.raises(MissingError) as caught:
+        train(project.root, options(project))
+    assert tile.name in caught.value.what
+    assert "--window 10" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "part"),
+    [
+        ({"label_field": None}, InvalidInputError, "fields that could hold classes"),
+        ({"legend": None}, InvalidInputError, "the legend does not"),
+        ({"block_m": 5000}, InvalidInputError, "blocks"),
+        ({"block_m": 33}, InvalidInputError, "33 m"),
+        ({"classifier": "oracle"}, InvalidInputError, "oracle"),
+    ],
+)
+def test_what_is_refused_leaves_no_model(project, changes, error, part):
+    with pytest.raises(error) as caught:
+        train(project.root, options(project, **changes))
+    assert part in caught.value.what
+    assert caught.value.next_step
+    assert not project.model_path.exists()
+
+
+def test_missing_files_are_named(project, tmp_path):
+    for changes in ({"labels": tmp_path / "none.gpkg"}, {"legend": tmp_path / "none.csv"}):
+        with pytest.raises(MissingError, match="none"):
+            train(project.root, options(project, **changes))
+
+
+def test_the_command_prints_one_json_object_and_progress_apart(project, capsys):
+    from cropcube_cli.commands.train import train as command
+
+    command(
+        labels=project.root / "fields.gpkg", label_field="crop", legend=project.root / "legend.csv",
+        features=SPEC.name, classifier="cropnet", width=8, epochs=2, block_m=160, project=project.root,
+        as_json=True, threads=1, batch=64,
+    )  # fmt: skip
+    out, err = capsys.readouterr()
+    assert json.loads(out)["classifier"] == "cropnet"
+    assert "epoch 2:" in err
+
+
+def test_the_command_prints_a_table(project, capsys):
+    from cropcube_cli.commands.train import train as command
+
+    command(
+        labels=project.root / "fields.gpkg", label_field="crop", legend=project.root / "legend.csv",
+        features=SPEC.name, classifier="forest", trees=5, block_m=160, project=project.root, threads=1,
+    )  # fmt: skip
+    out, _ = capsys.readouterr()
+    assert "Winter wheat" in out
+    assert "macro-F1" in out
