@@ -103,7 +103,7 @@ def _read_table(path: Path) -> gpd.GeoDataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",")
+        table = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", float_precision="round_trip")
     except (ValueError, pd.errors.ParserError) as error:  # also undecodable bytes and an empty file
         raise InvalidInputError(f"{path} cannot be read as a table: {error}", "Give a CSV with a header.") from error
     lower = {str(column).strip().lower(): column for column in table.columns}

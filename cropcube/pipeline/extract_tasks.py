@@ -1,0 +1,207 @@
+"""The two kinds of work of an extraction: points in a tile, and some polygons."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from cropcube.cube.store import Store
+from cropcube.errors import InvalidInputError, MissingError
+from cropcube.pipeline.extract_places import PointsTask, PolygonsTask, blocks_of_points, pixels_of
+from cropcube.pipeline.extract_series import (
+    Columns,
+    acquired_of,
+    blocks_of_steps,
+    clear_of,
+    read_series,
+    statistics,
+    steps_of,
+    valid_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from cropcube.config import Project
+    from cropcube.pipeline.extract_places import Pixels
+
+CUBE, MAP = "cube", "map"
+BLOCK_PX = 256
+"""Points are read by blocks of this side: about a chunk of the cube."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is extracted from."""
+
+    project: Project
+    name: str
+    "`cube`, `map`, or a name of features."
+    classes: tuple[int, ...]
+    "Quality classes that count as clear."
+
+    def open(self) -> Store:
+        """Open the store.
+
+        Raises
+        ------
+        MissingError
+            If it was not made; the message names the features that were.
+        """
+        if self.name in (CUBE, MAP):
+            return Store.open(self.project.cube_path if self.name == CUBE else self.project.map_path)
+        path = self.project.features_path(self.name)
+        if not Store.exists(path):
+            made = sorted(found.stem for found in path.parent.glob("*.zarr") if Store.exists(found))
+            raise MissingError(
+                f"{self.project.root} has no features {self.name!r}; made: {' '.join(made) or 'none'}",
+                "Give --from cube, map or one of these, or make them with `cropcube features`.",
+            )
+        return Store.open(path)
+
+    @property
+    def stage(self) -> str:
+        """Prefix of the source's records in the ledger."""
+        return {CUBE: "build", MAP: "predict"}.get(self.name, f"features/{self.name}")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a task found."""
+
+    places: NDArray[np.int64]
+    "Of every row."
+    columns: Mapping[str, NDArray[Any]]
+    "By name, one value a row."
+    empty: tuple[int, ...] = ()
+    "Polygons without a pixel in the project's tiles."
+    partly: tuple[int, ...] = ()
+    "Polygons with some pixels off them."
+
+
+Rows = dict[str, "NDArray[Any]"]
+Job = tuple[Source, PointsTask | PolygonsTask]
+
+
+def perform(job: Job) -> Found:
+    """Extract the places of one task."""
+    source, task = job
+    store = source.open()
+    columns = Columns.of(store)
+    if isinstance(task, PointsTask):
+        return _points(source, store, columns, task)
+    return _polygons(source, store, columns, task)
+
+
+def nothing(source: Source, points: bool) -> Found:
+    """Return no rows, with the columns and types that rows have.
+
+    Raises
+    ------
+    InvalidInputError
+        If the source has no meaning for polygons.
+    """
+    store = source.open()
+    if not points and store.kind == "map":
+        raise InvalidInputError(
+            "the map holds classes, which have no mean over a polygon", "Use --points, or --from a name of features."
+        )
+    columns = Columns.of(store)
+    series = {name: np.zeros((0, 0), dtype) for name, dtype in columns.dtypes.items()}
+    none = np.zeros(0, np.int64)
+    if points:
+        return Found(none, _point_rows(source, columns, series, [])[1])
+    return Found(none, _polygon_rows(source, columns, series, []))
+
+
+def _points(source: Source, store: Store, columns: Columns, task: PointsTask) -> Found:
+    """Extract the points of one tile."""
+    places, rows = [], []
+    for numbers, pixels in blocks_of_points(task, BLOCK_PX):
+        steps = steps_of(store, columns, [pixels])
+        for block in blocks_of_steps(store, [pixels], steps):
+            series = read_series(store, columns, pixels, block)
+            at, found = _point_rows(source, columns, series, block)
+            places.append(numbers[at])
+            rows.append(found)
+    if not rows:
+        return nothing(source, points=True)
+    joined = {name: np.concatenate([found[name] for found in rows]) for name in rows[0]}
+    every = np.concatenate(places)
+    order = np.argsort(every, kind="stable")
+    return Found(every[order], {name: values[order] for name, values in joined.items()})
+
+
+def _point_rows(
+    source: Source, columns: Columns, series: Rows, steps: list[int]
+) -> tuple[NDArray[np.intp], dict[str, NDArray[Any]]]:
+    """Return the point of every row, and the rows: point by point, steps ascending."""
+    shape = next(iter(series.values())).shape
+    keep = np.ones(shape, bool)
+    if source.name == CUBE:
+        keep = acquired_of(series)
+        series = {**series, "clear": clear_of(columns, series, source.classes)}
+    point, step = np.nonzero(keep.T)
+    rows = _step_column(columns, steps, step)
+    return point, {**rows, **{name: values[step, point] for name, values in series.items()}}
+
+
+def _polygons(source: Source, store: Store, columns: Columns, task: PolygonsTask) -> Found:
+    """Extract some polygons."""
+    places, rows, empty, partly = [], [], [], []
+    for number, polygon in zip(task.places.tolist(), shapely.from_wkb(task.wkb), strict=True):
+        parts, off = pixels_of(source.project.spec, polygon)
+        if not parts:
+            empty.append(number)
+            continue
+        if off:
+            partly.append(number)
+        for block in blocks_of_steps(store, parts, steps_of(store, columns, parts)):
+            found = _polygon_rows(source, columns, _joined(store, columns, parts, block), block)
+            rows.append(found)
+            places.append(np.full(len(found["pixels"]), number, np.int64))
+    if not rows:
+        return Found(np.zeros(0, np.int64), nothing(source, points=False).columns, tuple(empty), tuple(partly))
+    joined = {name: np.concatenate([found[name] for found in rows]) for name in rows[0]}
+    return Found(np.concatenate(places), joined, tuple(empty), tuple(partly))
+
+
+def _joined(store: Store, columns: Columns, parts: list[Pixels], steps: list[int]) -> Rows:
+    """Return the series of all pixels of a polygon, whatever zone they lie in."""
+    every: dict[str, list[NDArray[Any]]] = defaultdict(list)
+    for part in parts:
+        for name, values in read_series(store, columns, part, steps).items():
+            every[name].append(values)
+    return {name: np.concatenate(values, axis=1) for name, values in every.items()}
+
+
+def _polygon_rows(source: Source, columns: Columns, series: Rows, steps: list[int]) -> Rows:
+    """Return a polygon's statistics, one row for each step (of the cube: on which some pixel was acquired)."""
+    length, pixels = next(iter(series.values())).shape
+    rows = _step_column(columns, steps, np.arange(length))
+    rows["pixels"] = np.full(length, pixels, np.int32)
+    clear, keep = None, np.ones(length, bool)
+    if source.name == CUBE:
+        acquired, clear = acquired_of(series), clear_of(columns, series, source.classes)
+        keep = acquired.any(axis=1)
+        rows["acquired"], rows["clear"] = acquired.sum(axis=1, dtype=np.int32), clear.sum(axis=1, dtype=np.int32)
+    for name, values in series.items():
+        if name == "quality":
+            continue
+        mean, median = statistics(values, valid_of(columns, name, values) if clear is None else clear)
+        rows[f"{name}_mean"], rows[f"{name}_median"] = mean, median
+    return {name: values[keep] for name, values in rows.items()}
+
+
+def _step_column(columns: Columns, steps: list[int], at: NDArray[np.intp]) -> Rows:
+    """Return the column of days (cube) or first days of windows."""
+    if columns.long is None:
+        return {}
+    labels = np.array([columns.steps[step] for step in steps], dtype="datetime64[D]")
+    return {"date" if columns.long == "time" else "window": labels[at]}
