@@ -190,7 +190,7 @@ def test_a_country_is_made_of_few_files_and_opened_without_touching_a_chunk(
     monkeypatch.setattr(LocalStore, "get", counted)
     tree = xr.open_datatree(made.path, engine="zarr", chunks=None, consolidated=False)
     data = tree["utm44n/r10m"]["reflectance"]
-    assert data.shape == (365, 4, 303360, 61440)
+    assert data.shape == (365, 4, 300288, 60672)
     assert data.chunks is None
     assert not [key for key in keys if "reflectance/c" in key or "quality/c" in key or "present/c" in key]
     assert len(keys) < 400
