@@ -50,6 +50,8 @@ class TilePayload:
 
     tile: Tile
     spec: FeatureSpec
+    unfinished: tuple[str, ...] = ()
+    "Build tasks under the tile that are not done; recorded with it."
 
 
 @dataclass(frozen=True)
@@ -140,31 +142,47 @@ class _Builds:
 
     squares: Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
     "Key and content digest of each slab's record, by zone and name of the square."
-    incomplete: tuple[str, ...]
-    "Keys of tasks that are not done as the frozen catalogue wants them."
+    unfinished: Mapping[tuple[str, str], tuple[str, ...]]
+    "Keys of the tasks that are not done as the frozen catalogue wants them, by the same."
 
     @classmethod
     def of(cls, project: Project) -> _Builds:
+        """Read the ledger; refuse a project of which nothing is built."""
         records = list(Ledger(project.ledger_path).records(BUILD))
         if not any(record.state in (DONE, "incomplete") for record in records):
             raise MissingError(f"no part of {project.root} is built yet", "Run `cropcube build` first.")
         squares: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for record in records:
-            _, zone, _, square = record.key.split("/")
-            squares[zone, square].append((record.key, record.content_digest))
+            squares[_place(record.key)].append((record.key, record.content_digest))
+        unfinished: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for key in sorted(_unfinished(project, records)):
+            unfinished[_place(key)].append(key)
         return cls(
-            {key: tuple(sorted(found)) for key, found in squares.items()},
-            tuple(sorted(_unfinished(project, records))),
+            {place: tuple(sorted(found)) for place, found in squares.items()},
+            {place: tuple(keys) for place, keys in unfinished.items()},
         )
 
-    def under(self, zone: ZoneGrid, tile: Tile, halo_m: int) -> tuple[tuple[str, str], ...]:
-        """Return the records of the squares that a tile and its halo lie in."""
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Keys of all tasks that are not done."""
+        return tuple(sorted(key for keys in self.unfinished.values() for key in keys))
+
+    def under(self, zone: ZoneGrid, tile: Tile, halo_m: int) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """Return the records of the squares that a tile and its halo lie in, and the unfinished tasks among them."""
         box = grown(tile.box(FINEST_M), halo_m)
         side = zone.square * tile.tile_px
         rows = range(box.row // side, (box.row + box.height - 1) // side + 1)
         cols = range(box.col // side, (box.col + box.width - 1) // side + 1)
         names = [f"r{row:04d}c{col:04d}" for row in rows for col in cols]
-        return tuple(found for name in names for found in self.squares.get((zone.lattice.name, name), ()))
+        places = [(zone.lattice.name, name) for name in names]
+        records = tuple(found for place in places for found in self.squares.get(place, ()))
+        return records, tuple(key for place in places for key in self.unfinished.get(place, ()))
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Return zone and name of the square of a build task's key."""
+    _, zone, _, square = key.split("/")
+    return zone, square
 
 
 def _unfinished(project: Project, records: list[Record]) -> set[str]:
@@ -186,13 +204,12 @@ def _plan(project: Project, cube: Store, spec: FeatureSpec, builds: _Builds) -> 
         present, window = cube.present(zone.lattice.name), cube.zone(zone.lattice.name).index_window
         for tile in zone.tiles():
             days = int(np.count_nonzero(present[:, tile.row - window[0], tile.col - window[1]]))
-            made_of = digest(
-                REVISION, spec.as_dict(), str(project.spec.season), builds.under(zone, tile, spec.dilate_m)
-            )
+            records, unfinished = builds.under(zone, tile, spec.dilate_m)
+            made_of = digest(REVISION, spec.as_dict(), str(project.spec.season), records)
             yield StageTask(
                 f"{STAGE}/{spec.name}/{zone.lattice.name}/{tile.name}",
                 made_of,
-                TilePayload(tile, spec),
+                TilePayload(tile, spec, unfinished),
                 tile_memory_bytes(spec, project.spec.season, project.spec.sensor, tile, days),
             )
 
@@ -228,7 +245,8 @@ def _write(project: Project, task: StageTask) -> TaskResult:
         medians[resolution_m] = arrays.get(MEDIAN) if spec.indices else None
     for resolution_m, values in compute_indices(spec, bands, medians).items():
         bytes_written += _put(store, tile, resolution_m, {INDEX: values})
-    return TaskResult(DONE, details, bytes_read, bytes_written)
+    recorded = {**details, "unfinished_builds": list(payload.unfinished)} if payload.unfinished else details
+    return TaskResult(DONE, recorded, bytes_read, bytes_written)
 
 
 def _count(observations: TileObservations, resolution_m: int, clear_count: NDArray[np.uint16]) -> dict[str, int]:
