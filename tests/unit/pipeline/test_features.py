@@ -15,6 +15,7 @@ from cropcube.pipeline import features as stage
 from cropcube.pipeline.features import FeaturesOptions, features
 from cropcube.run.options import RunOptions
 from tests.support.series import nan_median
+from tests.support.small_build import built
 from tests.support.small_cube import DAYS, SEASON, make_project, write_slab
 
 SERIAL = RunOptions("serial", quiet=True)
@@ -228,3 +229,19 @@ def test_the_algorithms_revision_is_part_of_the_digest(project, monkeypatch):
     run(project)
     monkeypatch.setattr(stage, "REVISION", stage.REVISION + 1)
     assert run(project).stage.count("reused") == 0
+
+
+@pytest.mark.parametrize("change", ["lost", "of other scenes"])
+def test_a_build_that_the_catalogue_wants_and_the_ledger_lacks_is_told(tmp_path, change):
+    root, _ = built(tmp_path)
+    ledger = Ledger(root / "ledger")
+    records = list(ledger.records("build"))
+    assert len(records) > 1
+    record = records[-1]
+    if change == "lost":
+        ledger.withdraw(record.key)
+    else:
+        ledger.write(type(record)(record.key, "0" * 64, "done", record.details))
+    assert features(root, FeaturesOptions(FeatureSpec(window_days=30)), SERIAL).incomplete_builds == (record.key,)
+    ledger.write(record)
+    assert features(root, FeaturesOptions(FeatureSpec(window_days=30)), SERIAL).incomplete_builds == ()
