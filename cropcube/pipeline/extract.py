@@ -113,6 +113,7 @@ class _Tally:
     partly: list[int] = field(default_factory=list)
 
     def add(self, found: Found) -> None:
+        """Count what a task found."""
         self.seen[found.places] = True
         self.rows += found.places.size
         self.empty += found.empty
