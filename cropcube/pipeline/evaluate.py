@@ -13,7 +13,7 @@ from cropcube.cube.store import Store
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import CROP, legend_of
 from cropcube.domain.model_card import CLASSIFIERS
-from cropcube.errors import InvalidInputError
+from cropcube.errors import InvalidInputError, ModelMismatchError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.model_check import check_fit, digest_of
 from cropcube.pipeline.report_files import ReportFiles, ReportInput, write_report
@@ -123,11 +123,13 @@ def evaluate(
     notes: list[str] = []
     if options.labels is not None and options.folds is None:
         index, accuracies = _score_map(judged, options.labels, options.label_field, notes)
+        legend = legend_of(Store.open(project.map_path).array(CROP, FINEST_M).attrs)
     else:
-        index = _own_labels(judged, options, notes) if options.labels else load_samples(judged.folder, card)
+        index = _own_labels(judged, options, notes) if options.labels else _trained_samples(judged)
         accuracies = _score_classifiers(judged, index, options, run)
+        legend = card.legend
     digests = (("Model", digest_of(card)), ("Labels", card.labels.digest), ("Project", project.spec.digest))
-    files = write_report(ReportInput(project, card, index, accuracies, digests))
+    files = write_report(ReportInput(project, card, index, legend, accuracies, digests))
     return EvaluateSummary(accuracies[0], accuracies[1:], files, options.folds, tuple(notes))
 
 
@@ -152,6 +154,19 @@ def _judge(project: Project, options: EvaluateOptions) -> _Judged:
     return _Judged(project, folder, card, check_fit(project, card, folder))
 
 
+def _trained_samples(judged: _Judged) -> SampleIndex:
+    """Return the samples that the model was trained with, refused where they are of another place or season."""
+    project, card = judged.project, judged.card
+    here = plan_blocks(project.spec.region, project.spec.grid, card.split.block_m).anchors
+    if dict(here) != dict(card.split.anchors) or card.season != str(project.spec.season):
+        raise ModelMismatchError(
+            f"{judged.folder} was trained in another project ({card.region}, {card.season}): "
+            "its test blocks are not in this one",
+            "Give labels of this project: `cropcube evaluate --labels FILE`.",
+        )
+    return load_samples(judged.folder, card)
+
+
 def _score_map(
     judged: _Judged, path: Path, label_field: str | None, notes: list[str]
 ) -> tuple[SampleIndex, tuple[Accuracy, ...]]:
@@ -161,7 +176,7 @@ def _score_map(
     legend = legend_of(store.array(CROP, FINEST_M).attrs)
     labels = open_labels(path, legend, label_field)
     if file_digest(path) == card.labels.digest:
-        index = load_samples(judged.folder, card).of_set("test")
+        index = _trained_samples(judged).of_set("test")
         notes.append(f"the model was trained with {path.name}: only its test blocks are scored")
         basis = f"The map against {path.name}, on the test blocks only: {len(index):,} labelled pixels."
     else:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cropcube.catalog.frozen import FrozenCatalog
+from cropcube.catalog.vectors import VECTOR_SUFFIXES
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M, PixelBox
-from cropcube.domain.map_product import CLEAR_COUNT, CROP
+from cropcube.domain.map_product import CLEAR_COUNT, CROP, legend_of
 from cropcube.errors import ResourceError
 from cropcube.maps.extent import covered_box
 from cropcube.pipeline.map_records import MappedArea, mapped_area
@@ -54,6 +55,8 @@ class ReportInput:
     card: ModelCard
     index: SampleIndex
     "Labelled pixels that are shown."
+    legend: Legend
+    "What the labels' classes mean."
     accuracies: tuple[Accuracy, ...]
     "The first is the one that the page opens with."
     digests: tuple[tuple[str, str], ...]
@@ -81,7 +84,7 @@ def write_report(content: ReportInput) -> ReportFiles:
     standing = Store.exists(project.map_path)
     picture = _map_png(content) if standing else None
     page = Page(
-        title=f"Crop types: {project.spec.region.name}",
+        title=f"Crop types: {place_name(project.spec.region.name)}",
         subtitle=_where_and_when(project),
         remarks=(*content.accuracies[0].remarks(), *_map_remarks(content, standing)),
         accuracies=content.accuracies,
@@ -119,10 +122,21 @@ def place(target: Path, content: bytes) -> None:
         ) from error
 
 
+def _map_legend(project: Project) -> Legend:
+    return legend_of(Store.open(project.map_path).array(CROP, FINEST_M).attrs)
+
+
 def swatches(legend: Legend, areas: MappedArea | None = None) -> tuple[Swatch, ...]:
     """Return the lines of a picture's legend, with the mapped area where it is known."""
     notes = [hectares_text(area) for area in areas.hectares()] if areas else [""] * len(legend)
     return tuple(Swatch(c.name, c.colour, note) for c, note in zip(legend.classes, notes, strict=True))
+
+
+def place_name(region: str) -> str:
+    """Return a region's name for a title: without a file's suffix, and with a capital."""
+    name = region if region.count(",") == 3 else Path(region).name
+    stem = name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in VECTOR_SUFFIXES else name
+    return stem[:1].upper() + stem[1:]
 
 
 def hectares_text(hectares: float) -> str:
@@ -147,27 +161,29 @@ def _credit(project: Project) -> str:
 def _map_png(content: ReportInput) -> bytes:
     project, card = content.project, content.card
     classes = overview(Store.open(project.map_path), CROP, project.spec.grid, project.spec.region)
-    areas = mapped_area(project, card.legend)
-    lines = f"{_credit(project)} {_classifier(card)} on {card.feature}, mapped with cropcube."
-    caption = Caption(f"Crop types: {project.spec.region.name}", _where_and_when(project), lines)
-    return map_picture(classes, swatches(card.legend, areas), caption)
+    legend = _map_legend(project)
+    grids = ", ".join(zone.lattice.crs for zone in project.spec.grid.zones)
+    lines = f"{_credit(project)} {_classifier(card)} on {card.feature}, mapped with cropcube on {grids}."
+    caption = Caption(f"Crop types: {place_name(project.spec.region.name)}", _where_and_when(project), lines)
+    return map_picture(classes, swatches(legend, mapped_area(project, legend)), caption)
 
 
 def _map_section(content: ReportInput, picture: bytes | None) -> Section:
     if picture is None:
         return Section("The map", ("There is no map yet: `cropcube predict` makes it.",))
-    areas = mapped_area(content.project, content.card.legend)
+    legend = _map_legend(content.project)
+    areas = mapped_area(content.project, legend)
     total = sum(areas.pixels) + areas.unclassified
     text = "Areas in the legend are counted pixels; they carry the errors of the map and are not estimates of area."
     if areas.unclassified:
         text += f" {percent(areas.unclassified / max(total, 1))} of the region has no class: it was never seen clear."
-    names = ", ".join(content.card.legend.names)
-    return Section("The map", (), (Illustration(picture, text, f"Map of crop types: {names}"),))
+    alt = f"Map of crop types: {', '.join(legend.names)}"
+    return Section("The map", (), (Illustration(picture, text, alt),))
 
 
 def _detail_section(content: ReportInput, standing: bool) -> Section:
     """Return composite, labels and map of the place with the most labels, side by side."""
-    project, legend = content.project, content.card.legend
+    project = content.project
     box = detail_box(project, content.index)
     store = Store.open(project.features_path(content.card.feature))
     zone, panels, words = box.lattice.name, [], []
@@ -175,11 +191,11 @@ def _detail_section(content: ReportInput, standing: bool) -> Section:
     if seen is not None:
         panels.append(Panel("Near infrared, red, green", paint_composite(_raster(box, seen.values))))
         words.append(_composite_words(content.card, project, seen.step, seen.filled))
-    drawn = swatches(legend)
-    panels.append(Panel("Labels", paint_classes(_raster(box, label_picture(content.index, box)), drawn)))
+    labels = _raster(box, label_picture(content.index, box))
+    panels.append(Panel("Labels", paint_classes(labels, swatches(content.legend))))
     if standing:
         crop = Store.open(project.map_path).read(zone, CROP, box)
-        panels.append(Panel("Map", paint_classes(_raster(box, crop), drawn)))
+        panels.append(Panel("Map", paint_classes(_raster(box, crop), swatches(_map_legend(project)))))
     whole = box == covered_box(project.spec.region, project.spec.grid.zone(zone))
     where = "The whole region" if whole else "The place with the most labels"
     alt = "Colour composite, labels and map of the same place"
@@ -251,7 +267,7 @@ def _map_remarks(content: ReportInput, standing: bool) -> tuple[str, ...]:
     made = Store.open(content.project.map_path).attrs.get("model_digest")
     known = dict(content.digests).get("Model")
     if made != known:
-        said = "The map was made by another model than the one whose accuracy is given; `cropcube predict` renews it."
+        said = "The map was made by another model than the one described here; `cropcube predict` renews it."
         return (said,)
     return ()
 
@@ -270,7 +286,7 @@ def _made_section(content: ReportInput) -> Section:
         ("Features", f"{card.feature}: {len(card.bands)} bands x {len(card.steps)} steps ({' '.join(card.bands)})"),
         ("Clear means", f"scene classes {', '.join(map(str, spec.classes))}; grown by {spec.dilate_m} m around others"),
         ("Gaps", card.gap_fill),
-        ("Classifier", f"{_classifier(card)}: " + ", ".join(f"{k} {v}" for k, v in card.options.items())),
+        ("Classifier", f"{_classifier(card)}: {_settings(card)}"),
         ("Labels", f"{labels.file}" + (f"; left out: {dropped}" if dropped else "")),
         ("Split", f"blocks of {card.split.block_m} m, seed {card.split.seed}: "
          + ", ".join(f"{count:,} {name}" for name, count in counts.items()) + " pixels"),
@@ -278,6 +294,12 @@ def _made_section(content: ReportInput) -> Section:
         *((f"{name} digest", value) for name, value in content.digests),
     ]  # fmt: skip
     return Section("How it was made", (), (), tuple(facts))
+
+
+def _settings(card: ModelCard) -> str:
+    """Return the classifier's settings in words; an epoch of 0 is none."""
+    told = {name: value for name, value in card.options.items() if name != "best_epoch" or value}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
 
 
 def _catalogue_facts(project: Project) -> list[tuple[str, str]]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rasterio.transform import from_origin
-from rasterio.warp import Resampling, calculate_default_transform, reproject
+from pyproj import Transformer
 
 from cropcube.maps.extent import covered_box
 from cropcube.report.raster import MAX_SIDE_PX, Raster
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from cropcube.cube.store import Store
     from cropcube.domain.grid import Grid
     from cropcube.domain.lattice import PixelBox, ZoneGrid
     from cropcube.domain.region import Region
+
+_STRIP_ROWS = 256
 
 
 def overview(store: Store, name: str, grid: Grid, region: Region) -> Raster:
@@ -78,42 +77,40 @@ def _picks(first: int, length: int, step: int) -> tuple[slice, int]:
 
 def _joined(rasters: list[Raster], region: Region) -> Raster:
     """Return rasters of several CRS in one, in an equal-area projection centred on the region; zones do not overlap."""
-    centre = region.geometry.representative_point() if region.bounds[2] - region.bounds[0] > 180 else None
-    lon = centre.x if centre is not None else (region.bounds[0] + region.bounds[2]) / 2
-    lat = (region.bounds[1] + region.bounds[3]) / 2
-    crs = f"+proj=laea +lat_0={lat:.4f} +lon_0={lon:.4f} +datum=WGS84 +units=m"
-    frames = [_frame(raster, crs) for raster in rasters]
-    left, top = min(f[0] for f in frames), max(f[3] for f in frames)
-    right, bottom = max(f[2] for f in frames), min(f[1] for f in frames)
+    west, south, east, north = region.bounds
+    middle = region.geometry.representative_point().x if east - west > 180 else (west + east) / 2
+    crs = f"+proj=laea +lat_0={(south + north) / 2:.4f} +lon_0={middle:.4f} +datum=WGS84 +units=m"
+    frames = np.array([_frame(raster, crs) for raster in rasters])
+    left, bottom = (float(edge) for edge in frames[:, :2].min(axis=0))
+    right, top = (float(edge) for edge in frames[:, 2:].max(axis=0))
     pixel = max(max(right - left, top - bottom) / MAX_SIDE_PX, rasters[0].pixel_m)
     shape = (int(np.ceil((top - bottom) / pixel)), int(np.ceil((right - left) / pixel)))
-    whole = np.zeros(shape, rasters[0].values.dtype)
+    whole = Raster(np.zeros(shape, rasters[0].values.dtype), crs, left, top, pixel)
     for raster in rasters:
-        part = _warped(raster, whole, crs, (left, top, pixel))
-        whole = np.where(part != 0, part, whole)
-    return Raster(whole, crs, left, top, pixel)
+        _paint(raster, whole)
+    return whole
 
 
 def _frame(raster: Raster, crs: str) -> tuple[float, float, float, float]:
     """Return left, bottom, right, top of a raster in another CRS."""
     left, right, bottom, top = raster.extent
-    height, width = raster.values.shape[:2]
-    transform, columns, rows = calculate_default_transform(raster.crs, crs, width, height, left, bottom, right, top)
-    return transform.c, transform.f + rows * transform.e, transform.c + columns * transform.a, transform.f
+    to_crs = Transformer.from_crs(raster.crs, crs, always_xy=True)
+    west, south, east, north = to_crs.transform_bounds(left, bottom, right, top, 21)
+    return float(west), float(south), float(east), float(north)
 
 
-def _warped(raster: Raster, whole: NDArray[Any], crs: str, origin: tuple[float, float, float]) -> NDArray[Any]:
-    left, top, pixel = origin
-    part = np.zeros_like(whole)
-    reproject(
-        raster.values,
-        part,
-        src_transform=from_origin(raster.left_m, raster.top_m, raster.pixel_m, raster.pixel_m),
-        src_crs=raster.crs,
-        dst_transform=from_origin(left, top, pixel, pixel),
-        dst_crs=crs,
-        src_nodata=0,
-        dst_nodata=0,
-        resampling=Resampling.nearest,
-    )
-    return part
+def _paint(raster: Raster, whole: Raster) -> None:
+    """Put a raster's values, where it has any, into another raster: the nearest pixel, strip by strip."""
+    back = Transformer.from_crs(whole.crs, raster.crs, always_xy=True)
+    height, width = raster.values.shape
+    x = whole.left_m + (np.arange(whole.values.shape[1]) + 0.5) * whole.pixel_m
+    for first in range(0, whole.values.shape[0], _STRIP_ROWS):
+        target = whole.values[first : first + _STRIP_ROWS]
+        y = whole.top_m - (np.arange(first, first + len(target)) + 0.5) * whole.pixel_m
+        east, north = back.transform(*np.meshgrid(x, y))
+        cols = np.floor((east - raster.left_m) / raster.pixel_m)
+        rows = np.floor((raster.top_m - north) / raster.pixel_m)
+        within = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+        found = np.zeros_like(target)
+        found[within] = raster.values[rows[within].astype(int), cols[within].astype(int)]
+        target[found != 0] = found[found != 0]

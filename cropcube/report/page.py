@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -104,16 +105,21 @@ def _headline(accuracy: Accuracy) -> str:
     return f"<section class=headline>{items}</section><p class=basis>{escape(accuracy.basis)}</p>"
 
 
+def words(text: str) -> str:
+    """Return a text as HTML: escaped, and what stands between backticks set as a command."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _remarks(remarks: Sequence[str]) -> str:
     if not remarks:
         return ""
-    lines = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
+    lines = "".join(f"<li>{words(remark)}</li>" for remark in remarks)
     return f"<aside><h2>Before you rely on these figures</h2><ul>{lines}</ul></aside>"
 
 
 def _section(section: Section) -> str:
     parts = [f"<section><h2>{escape(section.heading)}</h2>"]
-    parts += [f"<p>{escape(paragraph)}</p>" for paragraph in section.text]
+    parts += [f"<p>{words(paragraph)}</p>" for paragraph in section.text]
     for picture in section.illustrations:
         image = f'<img src="{data_uri(picture.png)}" alt="{escape(picture.alt)}">'
         parts.append(f"<figure>{image}<figcaption>{escape(picture.caption)}</figcaption></figure>")
@@ -124,13 +130,12 @@ def _section(section: Section) -> str:
 
 
 def _accuracy(accuracies: Sequence[Accuracy]) -> str:
-    first = accuracies[0]
-    parts = ["<section><h2>Accuracy</h2>", f"<p>{escape(first.basis)}</p>"]
+    parts = ["<section><h2>Accuracy</h2>"]
     if len(accuracies) > 1:
         parts.append(_comparison(accuracies))
     for accuracy in accuracies:
         if len(accuracies) > 1:
-            parts.append(f"<h3>{escape(accuracy.classifier)}</h3>")
+            parts.append(f"<h3>{escape(accuracy.classifier)}</h3><p>{escape(accuracy.basis)}</p>")
         parts += [_class_table(accuracy), _matrix(accuracy)]
     return "".join([*parts, "</section>"])
 

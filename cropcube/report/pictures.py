@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 INK, QUIET, EMPTY = "#1b1f23", "#5c6670", "#f1f1ee"
 """Text, secondary text, and pixels without a value."""
-_LEGEND_CM = 7.2
+_MAP_CM, _NARROW_CM, _WIDE_CM = 17.0, 5.4, 8.4
+"""Longer side of the map; least and greatest width of the column beside it."""
 _DPI = 160
 
 
@@ -96,7 +97,7 @@ def map_picture(classes: Raster, swatches: tuple[Swatch, ...], caption: Caption)
     caption
         The words around it.
     """
-    figure, axes, side = _sheet(classes, caption)
+    figure, axes, side = _sheet(classes, caption, _legend_cm(swatches))
     _show(axes, paint_classes(classes, swatches))
     _graticule(axes, classes)
     _legend(side, swatches)
@@ -119,7 +120,7 @@ def count_picture(counts: Raster, caption: Caption, unit: str) -> bytes:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure, axes, side = _sheet(counts, caption)
+    figure, axes, side = _sheet(counts, caption, _NARROW_CM)
     values = np.ma.masked_equal(counts.values, 0)
     top = float(values.max()) if values.count() else 1.0
     bottom = float(values.min()) if values.count() else 0.0
@@ -161,20 +162,31 @@ def panels_picture(panels: tuple[Panel, ...]) -> bytes:
     return _png(figure)
 
 
-def _sheet(raster: Raster, caption: Caption) -> tuple[Figure, Axes, Axes]:
-    """Return a figure with the map's axes and a column beside it for the legend."""
+def _cm_per_m(raster: Raster) -> float:
+    """Return the scale of the drawn map."""
+    return _MAP_CM / max(raster.width_m, raster.height_m)
+
+
+def _legend_cm(swatches: tuple[Swatch, ...]) -> float:
+    """Return the width that a legend needs, within bounds."""
+    longest = max(len(swatch.name) for swatch in swatches)
+    wanted = 1.2 + 0.18 * longest + (1.9 if any(swatch.note for swatch in swatches) else 0.0)
+    return float(np.clip(wanted, _NARROW_CM, _WIDE_CM))
+
+
+def _sheet(raster: Raster, caption: Caption, side_cm: float) -> tuple[Figure, Axes, Axes]:
+    """Return a figure with the map's axes and a column beside it, both measured in centimetres."""
     from matplotlib.figure import Figure
 
-    longest = max(raster.width_m, raster.height_m)
-    map_cm = (max(17 * raster.width_m / longest, 4.0), max(17 * raster.height_m / longest, 4.0))
+    map_cm = tuple(max(side * _cm_per_m(raster), 4.0) for side in (raster.width_m, raster.height_m))
     body_cm = max(map_cm[1], 9.0)
     left, right, head, foot, gap = 1.9, 0.4, 1.75, 1.75, 0.6
-    width, height = left + map_cm[0] + gap + _LEGEND_CM + right, head + body_cm + foot
+    width, height = left + map_cm[0] + gap + side_cm + right, head + body_cm + foot
     figure = Figure(figsize=(width / 2.54, height / 2.54), dpi=_DPI, facecolor="white")
     axes = figure.add_axes((left / width, (height - head - map_cm[1]) / height, map_cm[0] / width, map_cm[1] / height))
     side = figure.add_axes(
-        ((left + map_cm[0] + gap) / width, foot / height, _LEGEND_CM / width, body_cm / height),
-        xlim=(0, _LEGEND_CM),
+        ((left + map_cm[0] + gap) / width, foot / height, side_cm / width, body_cm / height),
+        xlim=(0, side_cm),
         ylim=(0, body_cm),
     )
     side.axis("off")
@@ -206,7 +218,7 @@ def _legend(side: Axes, swatches: tuple[Swatch, ...]) -> None:
     """Draw the legend from the top of the side column, packed where there are many classes."""
     from matplotlib.patches import Rectangle
 
-    top = side.get_ylim()[1]
+    right, top = side.get_xlim()[1], side.get_ylim()[1]
     step = min(0.62, (top - 2.6) / (len(swatches) + 1))
     size = 9.0 if step > 0.45 else max(4.0, 9.0 * step / 0.45)
     rows = [*swatches, Swatch("No data", EMPTY)]
@@ -217,7 +229,7 @@ def _legend(side: Axes, swatches: tuple[Swatch, ...]) -> None:
         side.add_patch(Rectangle(corner, 0.75, height, facecolor=swatch.colour, edgecolor=QUIET, linewidth=0.4))
         room = max(8, int((26 if swatch.note else 34) * 9.0 / size))
         side.text(1.0, middle, shorten(swatch.name, room), fontsize=size, color=INK, va="center", parse_math=False)
-        side.text(_LEGEND_CM, middle, swatch.note, fontsize=size * 0.88, color=QUIET, va="center", ha="right")
+        side.text(right, middle, swatch.note, fontsize=size * 0.88, color=QUIET, va="center", ha="right")
 
 
 def shorten(name: str, room: int) -> str:
@@ -227,15 +239,15 @@ def shorten(name: str, room: int) -> str:
 
 def _scale_and_north(side: Axes, raster: Raster) -> None:
     """Draw a scale bar in the map's own scale, and an arrow to grid north, at the foot of the side column."""
-    map_cm = 17 * raster.width_m / max(raster.width_m, raster.height_m)
-    length = scale_bar_m(raster.width_m * min(1.0, _LEGEND_CM * 1.8 / max(map_cm, 4.0)))
-    bar_cm = length / raster.width_m * max(map_cm, 4.0)
+    right = side.get_xlim()[1]
+    length = scale_bar_m(min(raster.width_m, 2 * right / _cm_per_m(raster)))
+    bar_cm = length * _cm_per_m(raster)
     side.plot((0, bar_cm), (0.35, 0.35), color=INK, linewidth=3, solid_capstyle="butt")
     side.text(0, 0.6, length_text(length), fontsize=8, color=INK, va="bottom")
     side.annotate(
         "N",
-        xy=(_LEGEND_CM - 0.4, 1.5),
-        xytext=(_LEGEND_CM - 0.4, 0.3),
+        xy=(right - 0.4, 1.5),
+        xytext=(right - 0.4, 0.3),
         fontsize=9,
         weight="bold",
         color=INK,

@@ -111,7 +111,7 @@ def _ticks(degrees: NDArray[np.float64], metres: NDArray[np.float64], pieces: in
         wrapped = (value + 180) % 360 - 180 if sides == "EW" else value
         side = sides[0] if wrapped > 0 else sides[1] if wrapped < 0 else ""
         position = float(np.interp(value, degrees, metres))
-        ticks.append(Tick(position, f"{abs(wrapped):.{decimals}f}° {side}".rstrip()))
+        ticks.append(Tick(position, f"{abs(wrapped):.{decimals}f}° {side}" if side else "0°"))
     return tuple(ticks)
 
 

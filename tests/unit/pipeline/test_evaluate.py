@@ -12,7 +12,7 @@ import pytest
 
 from cropcube.cube.store import Store
 from cropcube.domain.grid import inside
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.model_check import check_fit
@@ -197,6 +197,14 @@ def test_without_a_model_train_is_named(project):
     shutil.rmtree(project.model_path)
     with pytest.raises(MissingError, match="cropcube train"):
         evaluate(project.root)
+
+
+def test_a_model_of_another_season_is_not_scored_on_samples_that_are_not_here(project):
+    card = read_card(project.model_path)
+    (project.model_path / "card.json").write_text(replace(card, season="2018-03-01/2018-05-10").to_json())
+    with pytest.raises(ModelMismatchError, match="trained in another project") as refused:
+        evaluate(project.root)
+    assert "--labels" in refused.value.next_step
 
 
 def test_options_that_contradict_each_other_are_refused():
