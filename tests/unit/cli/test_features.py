@@ -1,0 +1,63 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cropcube.cube.ledger import Ledger, Record
+from cropcube.errors import InvalidInputError
+from cropcube_cli.main import make_app
+from tests.support.small_cube import make_project
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("features") / "project", region=(4.05, 50.74, 4.06, 50.745)).root
+
+
+def run(root, *arguments):
+    return CliRunner().invoke(
+        make_app(), ["features", "--project", str(root), "--cluster", "serial", "--quiet", *arguments]
+    )
+
+
+def test_json_is_one_object_and_nothing_else(root):
+    done = run(root, "--kind", "median", "--window", "10", "--mask", "scl:4,5", "--dilate", "20", "--json",
+               "--index", "ndvi,EVI", "--index", "LSWI")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["features"] == {
+        "kind": "median", "window_days": 10, "order": 2, "ridge": 0.0, "classes": [4, 5], "dilate_m": 20,
+        "indices": ["NDVI", "EVI", "LSWI"],
+    }  # fmt: skip
+    assert said["name"].startswith("median-10d-")
+    assert said["done"] == said["tasks"] > 0
+
+
+def test_people_get_a_table_and_what_is_incomplete_goes_to_standard_error(root):
+    ledger = Ledger(root / "ledger")
+    record = next(iter(ledger.records("build")))
+    ledger.write(Record(record.key, record.digest, "incomplete", record.details))
+    done = run(root, "--kind", "harmonic", "--order", "1", "--ridge", "0.5")
+    ledger.write(record)
+    assert done.exit_code == 0, done.output
+    assert "harmonic-1-" in done.stdout
+    assert record.key in done.stderr
+    assert "cropcube build" in done.stderr
+    assert record.key not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--mask", "qa:1"),
+        ("--kind", "mean"),
+        ("--window", "0"),
+        ("--index", "NVDI"),
+        ("--kind", "harmonic", "--index", "NDVI"),
+    ],
+)
+def test_bad_options_make_nothing(root, arguments):
+    before = sorted((root / "features").glob("*")) if (root / "features").exists() else []
+    done = run(root, *arguments)
+    assert isinstance(done.exception, InvalidInputError)
+    assert (sorted((root / "features").glob("*")) if (root / "features").exists() else []) == before
