@@ -70,7 +70,8 @@ class FitOptions:
     min_leaf: int = 1
     "Forest: least samples in a leaf."
     threads: int = 0
-    "Of torch and of the forest; 0 = all that the machine has. Results of fitting CropNet may depend on it."
+    """Of torch and of the forest; 0 = all that the machine has. Fitting CropNet sums gradients in another order with
+    another number of threads and so ends with other weights; predicting does not depend on it."""
 
     def __post_init__(self) -> None:
         for name in ("width", "epochs", "batch", "trees", "min_leaf"):
@@ -88,7 +89,7 @@ class FitOptions:
     def for_card(self, kind: str) -> dict[str, Any]:
         """Return the settings that made a classifier of one kind, JSON-ready."""
         used = {
-            "cropnet": ("seed", "width", "epochs", "batch", "learning_rate", "class_weights"),
+            "cropnet": ("seed", "width", "epochs", "batch", "learning_rate", "class_weights", "threads"),
             "forest": ("seed", "trees", "min_leaf"),
         }
         return {name: value for name, value in asdict(self).items() if name in used[kind]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +133,8 @@ def train(
     del run
     if options.classifier == "cropnet":
         need_torch()
+    # said in the card, since CropNet's weights depend on the number of threads
+    options = replace(options, fit=replace(options.fit, threads=options.fit.threads or processors()))
     project = find_project(project_root)
     store, spec = open_features(project, options.feature)
     layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
@@ -257,8 +259,7 @@ def _card(
 
 def _versions(classifier: str) -> dict[str, str]:
     packages = ("cropcube", "numpy", "torch" if classifier == "cropnet" else "scikit-learn")
-    installed = {dist: importlib.metadata.version(dist) for dist in packages if _installed(dist)}
-    return installed | {"processors": str(processors())}
+    return {name: importlib.metadata.version(name) for name in packages if _installed(name)}
 
 
 def _installed(package: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,8 +60,7 @@ class RasterLabels:
 
     def touches(self, box: PixelBox) -> bool:
         """Return whether the raster's bounds meet the box's."""
-        to_raster = Transformer.from_crs(box.lattice.crs, self._crs, always_xy=True)
-        left, bottom, right, top = to_raster.transform_bounds(*box.bounds)
+        left, bottom, right, top = _between(box.lattice.epsg, self._crs).transform_bounds(*box.bounds)
         if not np.isfinite([left, bottom, right, top]).all() or left > right:
             return True
         west, south, east, north = self._bounds
@@ -92,3 +92,8 @@ class RasterLabels:
         numbers[missing] = UNLISTED + which
         names = {UNLISTED + i: str(value) for i, value in enumerate(values.tolist())}
         return BoxLabels(numbers, np.zeros(box.shape, dtype=bool), names)
+
+
+@lru_cache(maxsize=128)
+def _between(epsg: int, crs: str) -> Transformer:
+    return Transformer.from_crs(epsg, crs, always_xy=True)

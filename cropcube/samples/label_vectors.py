@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class VectorLabels:
     def on(self, box: PixelBox) -> BoxLabels:
         """Return the labels of a box; pixels that labels of different classes cover are dropped."""
         chosen = self._near(box)
-        transform = Transformer.from_crs("EPSG:4326", box.lattice.crs, always_xy=True).transform
+        transform = _from_lonlat(box.lattice.epsg).transform
         shapes = shapely.transform(self._shapes[chosen], lambda xy: np.column_stack(transform(xy[:, 0], xy[:, 1])))
         numbers = self._distinct(chosen)
         order = np.argsort(numbers, kind="stable")
@@ -74,8 +75,8 @@ class VectorLabels:
         return BoxLabels(numbers_YX, low != high, missing)
 
     def _near(self, box: PixelBox) -> NDArray[np.int64]:
-        to_lonlat = Transformer.from_crs(box.lattice.crs, "EPSG:4326", always_xy=True)
-        west, south, east, north = to_lonlat.transform_bounds(*box.bounds)
+        bounds = _from_lonlat(box.lattice.epsg).transform_bounds(*box.bounds, direction="INVERSE")
+        west, south, east, north = bounds
         if west > east:  # across the antimeridian
             frames = [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
             return np.unique(np.concatenate([self._tree.query(frame) for frame in frames]))
@@ -87,6 +88,11 @@ class VectorLabels:
         missing = rows == 0
         rows[missing] = UNLISTED + np.unique(self._values[chosen][missing], return_inverse=True)[1]
         return rows
+
+
+@lru_cache(maxsize=128)
+def _from_lonlat(epsg: int) -> Transformer:
+    return Transformer.from_crs(4326, epsg, always_xy=True)
 
 
 def _burn(box: PixelBox, shapes: NDArray[Any], numbers: NDArray[np.int32]) -> NDArray[np.int32]:

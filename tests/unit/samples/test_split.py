@@ -104,6 +104,12 @@ def test_default_block_is_bounded_and_given_ones_are_checked():
             plan_blocks(region, grid, wrong)
 
 
+def test_another_crs_has_one_anchor():
+    region = Region.of("here", box(4.05, 50.74, 4.07, 50.75))
+    blocks = plan_blocks(region, plan_grid(region, 96, 3035), 160)
+    assert list(blocks.anchors) == ["epsg3035"]
+
+
 def test_a_region_over_two_zones_has_an_anchor_in_each():
     region = Region.of("border", box(5.9, 50.7, 6.1, 50.8))
     blocks = plan_blocks(region, plan_grid(region, 96))
