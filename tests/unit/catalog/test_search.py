@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import shapely
 
-from cropcube.catalog import fetching
+from cropcube.catalog import fetching, parts, search
 from cropcube.catalog.search import SearchRequest, freeze
+from cropcube.catalog.sentinel2 import parse_item
 from cropcube.domain.grid import plan_grid
 from cropcube.domain.region import Region
+from cropcube.domain.scene import Scene
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError, MissingError
@@ -243,3 +247,26 @@ def test_real_items_through_the_api(tmp_path: Path, denver: Region) -> None:
 def test_a_percentage_is_a_percentage(max_cloud: float) -> None:
     with pytest.raises(InvalidInputError, match="--max-cloud"):
         SearchRequest("earth-search", FLANDERS, SPRING, SENTINEL2, max_cloud)
+
+
+def test_scenes_are_never_all_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: weakref.WeakSet[Scene] = weakref.WeakSet()
+    most = 0
+
+    class Watched(Scene):
+        __hash__ = object.__hash__
+
+    def watching(item: dict[str, Any], base: str | None) -> Scene:
+        nonlocal most
+        scene = parse_item(item, base)
+        watched = Watched(**vars(scene))
+        alive.add(watched)
+        most = max(most, len(alive))
+        return watched
+
+    monkeypatch.setattr(search, "parse_item", watching)
+    monkeypatch.setattr(parts, "BATCH_SCENES", 20)
+    many = [plain_item(f"S2A_{n:03d}", f"2023-04-{1 + n % 28:02d}T10:46:31Z") for n in range(300)]
+    with serve(many, page=50) as server:
+        assert len(ask(server.url, tmp_path)) == 300
+    assert 20 <= most <= 22

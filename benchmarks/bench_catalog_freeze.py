@@ -1,9 +1,12 @@
 """Freeze a synthetic country-year of scenes and read it back slab by slab: time, peak memory, file size.
 
-Usage: python benchmarks/catalog_freeze.py [SCENES]     (default 65000, about a year of India)
+Usage: python benchmarks/bench_catalog_freeze.py [SCENES]     (default 65000, about a year of India)
 
 Items have the size of real ones of Earth Search (23 assets). They come from a generator in the place of the network, so
 that the figures are those of cropcube: parsing, filtering, writing, merging, reading.
+
+Measured on 2026-11-22, memory only (the machine was busy): 66,135 scenes took 294 MiB at the peak (133 before the first
+item), and 402 MiB with the 6,792 scenes of one slab in hand; the file has 2.8 MiB.
 """
 
 from __future__ import annotations
