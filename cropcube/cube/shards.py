@@ -17,7 +17,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import google_crc32c
 import numpy as np
@@ -26,7 +26,7 @@ from numcodecs import blosc
 from cropcube.errors import ReadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 CODEC: Final = "lz4"
 LEVEL = 5
+S = TypeVar("S")
+T = TypeVar("T")
 _ABSENT = 2**64 - 1
 _CRC_BYTES = 4
 
@@ -79,7 +81,7 @@ def read_selection(folder: Path, spec: ArraySpec, chosen: Sequence[range | list[
             path = folder.joinpath("c", *(str(piece.number) for piece in pieces))
             with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
                 found = _chunks_of(file.fileno(), path, spec, pieces)
-                _finish(pool.map(partial(_unpack, spec, path, result, scratch), found))
+                _spread(pool, threads, partial(_unpack, spec, path, result, scratch), found)
     return result
 
 
@@ -130,7 +132,8 @@ def pack(spec: ArraySpec, values: NDArray[Any] | Planes, within: tuple[slice, ..
     """
     counts = tuple(unit // chunk for unit, chunk in zip(spec.unit, spec.chunk, strict=True))
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(partial(_pack_chunk, spec, values, within), itertools.product(*map(range, counts))))
+        every = list(itertools.product(*map(range, counts)))
+        parts = _spread(pool, threads, partial(_pack_chunk, spec, values, within), every)
     if not any(parts):
         return []
     return [part for part in parts if part] + ([] if spec.shard is None else [_index(parts)])
@@ -171,7 +174,7 @@ class _Found:
     inside: tuple[range | list[int], ...]
 
 
-def _chunks_of(descriptor: int, path: Path, spec: ArraySpec, pieces: Sequence[_Piece]) -> Iterable[_Found]:
+def _chunks_of(descriptor: int, path: Path, spec: ArraySpec, pieces: Sequence[_Piece]) -> list[_Found]:
     if spec.shard is None:
         size = os.fstat(descriptor).st_size
         target, inside = tuple(piece.target for piece in pieces), tuple(piece.inside for piece in pieces)
@@ -252,10 +255,15 @@ def _index(parts: Sequence[bytes]) -> bytes:
     return data + int(google_crc32c.value(data)).to_bytes(_CRC_BYTES, "little")
 
 
-def _finish(results: Iterable[None]) -> None:
-    """Wait for all, raising the first error."""
-    for _ in results:
-        continue
+def _spread(pool: ThreadPoolExecutor, threads: int, work: Callable[[S], T], items: Sequence[S]) -> list[T]:
+    """Return what `work` makes of each item, in order, handing each thread several at once.
+
+    Always on threads of the pool: on the main thread blosc would start threads of its own, which write the blocks of
+    a chunk in the order in which they end, and so other bytes every time.
+    """
+    size = max(1, -(-len(items) // (4 * threads))) if threads > 1 else max(1, len(items))
+    groups = [items[start : start + size] for start in range(0, len(items), size)]
+    return [made for group in pool.map(lambda group: [work(item) for item in group], groups) for made in group]
 
 
 def _damaged(path: Path, what: str) -> ReadError:
