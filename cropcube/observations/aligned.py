@@ -91,25 +91,38 @@ def read_window(file: OpenFile, covered: PixelBox, box: PixelBox, counts: ReadCo
         out[common.slices_in(box)] = dataset.read(1, window=window)
     else:
         out[common.slices_in(box)] = dataset.read(1, window=window, masked=True).filled(0)
-    count_blocks(dataset, rows, cols, counts)
+    count_blocks(file, rows, cols, counts)
     return out
 
 
-def count_blocks(dataset: Any, rows: slice, cols: slice, counts: ReadCounts) -> None:
+def count_blocks(file: OpenFile, rows: slice, cols: slice, counts: ReadCounts, stated: bool = True) -> None:
     """Add the file blocks that a window touches to the counts: pixels decoded and compressed bytes.
 
-    Where the format does not tell the size of a block (JPEG 2000), the bytes are those of the decoded pixels.
+    Parameters
+    ----------
+    file
+        The file.
+    rows, cols
+        The window.
+    counts
+        Added to.
+    stated
+        Whether to take the bytes from the file's own table of blocks. That table is at hand only after a direct read:
+        looking into it anew may mean a request to the server. Otherwise, and for formats without one (JPEG 2000), the
+        bytes are a share of the file's size.
     """
+    dataset = file.dataset
     height, width = dataset.block_shapes[0]
-    tiff = dataset.driver == "GTiff"
+    stated = stated and dataset.driver == "GTiff"
     pixels = bytes_read = 0
     for row in range(rows.start // height, -(-rows.stop // height)):
         # The last strip of a TIFF is short; tiles are always whole.
         decoded = min(height, dataset.height - row * height) * width if width >= dataset.width else height * width
         for col in range(cols.start // width, -(-cols.stop // width)):
             pixels += decoded
-            if tiff:
+            if stated:
                 bytes_read += int(dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=1) or 0)
-            else:
-                bytes_read += decoded * int(np.dtype(dataset.dtypes[0]).itemsize)
+    if not stated:
+        whole = file.size if file.size is not None else pixels * int(np.dtype(dataset.dtypes[0]).itemsize)
+        bytes_read = round(whole * min(1.0, pixels / (dataset.height * dataset.width)))
     counts.add(pixels_decoded=pixels, bytes_read=bytes_read)

@@ -17,6 +17,8 @@ from cropcube.observations.failures import without_tokens
 if TYPE_CHECKING:
     from cropcube.domain.scene import Asset
 
+RASTER_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ")
+"""TIFF and BigTIFF of both byte orders, JPEG 2000."""
 TIMEOUT = urllib3.Timeout(connect=20.0, read=60.0)
 
 
@@ -49,6 +51,25 @@ def fetched(label: str, asset: Asset, signed: str) -> Iterator[str]:
         _download(asset.href, signed, path)
         check_file(label, str(path), asset)
         yield str(path)
+
+
+def first_bytes(signed: str) -> str:
+    """Return, in words, what a server sends for the first bytes of a file: an HTTP status, or whether it is a raster.
+
+    GDAL says of a refused header no more than that the file is not recognised.
+    """
+    with urllib3.PoolManager(retries=False, timeout=TIMEOUT) as pool:
+        try:
+            answer = pool.request("GET", signed, headers={"Range": "bytes=0-15"}, preload_content=False)
+            with contextlib.closing(answer):
+                start = answer.read(16)
+        except urllib3.exceptions.HTTPError as error:
+            return f"connection failed ({type(error).__name__})"
+    if answer.status not in (200, 206):
+        return f"HTTP response code: {answer.status}"
+    if start.startswith(RASTER_STARTS):
+        return "the server is temporarily unavailable: it sent no header before and sends one now"
+    return f"the file starts with {start!r}"
 
 
 def _download(href: str, signed: str, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from rasterio.errors import RasterioError
 from cropcube.catalog import signing
 from cropcube.errors import MissingError, ReadError
 from cropcube.observations.checksums import REPLACE, check_file
-from cropcube.observations.download import fetched
+from cropcube.observations.download import fetched, first_bytes
 from cropcube.observations.failures import is_remote, read_error
 from cropcube.observations.reader import ReadCounts
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cropcube.domain.scene import Asset, Scene
     from cropcube.domain.sensor import Sensor
 
+UNRECOGNISED = "not recognized as being in a supported file format"
 TIFF_SUFFIXES = (".tif", ".tiff")
 GDAL_OPTIONS: Mapping[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -82,11 +84,17 @@ class SceneFiles:
                 dataset = stack.enter_context(rasterio.open(path, driver=_driver(asset.href), sharing=False))
                 self.counts.add(files=1)
                 self._check(label, scene, band, dataset)
-                yield OpenFile(label, asset.href, path, options, dataset)
+                yield OpenFile(label, asset.href, path, options, dataset, _size(asset, path))
         except (RasterioError, OSError) as error:
             if isinstance(error, ReadError):
                 raise
-            raise read_error(label, asset.href, error, signed != asset.href) from error
+            raise self._explain(label, asset, signed, error) from error
+
+    def _explain(self, label: str, asset: Asset, signed: str, error: Exception) -> ReadError:
+        """Return the classified error; where GDAL swallowed a refusal of the header, the server is asked once more."""
+        if UNRECOGNISED in str(error) and signed.startswith(("http://", "https://")):
+            error = OSError(f"{error}; {first_bytes(signed)}")
+        return read_error(label, asset.href, error, signed != asset.href)
 
     def _check(self, label: str, scene: Scene, band: str, dataset: Any) -> None:
         """Compare the opened file with what the item states.
@@ -135,6 +143,8 @@ class OpenFile:
     "GDAL's options for it."
     dataset: Any
     "The rasterio dataset."
+    size: int | None
+    "Bytes, where they are known."
 
 
 def local_path(href: str) -> str:
@@ -146,6 +156,12 @@ def epsg_of(dataset: Any) -> int | None:
     """Return the EPSG code of a dataset's CRS, or None if it has none."""
     code: int | None = dataset.crs.to_epsg() if dataset.crs is not None else None
     return code
+
+
+def _size(asset: Asset, path: str) -> int | None:
+    if asset.size is not None or is_remote(path):
+        return asset.size
+    return os.path.getsize(path)
 
 
 def _driver(href: str) -> str | None:

@@ -130,4 +130,4 @@ def _count(file: OpenFile, box: PixelBox, counts: ReadCounts) -> None:
     rows = slice(max(0, int(row0)), min(dataset.height, int(row1) + 1))
     cols = slice(max(0, int(col0)), min(dataset.width, int(col1) + 1))
     if rows.start < rows.stop and cols.start < cols.stop:
-        count_blocks(dataset, rows, cols, counts)
+        count_blocks(file, rows, cols, counts, stated=False)
