@@ -3,7 +3,9 @@
 // A pixel's clear observations are counted from the mask, which all bands share; an unclear observation is replaced by
 // the largest value, so that the clear ones are the first `count` of the sorted series whatever they are (65535 too).
 // Short windows: a sorting network (Batcher's odd-even merge, Knuth vol. 3, algorithm 5.2.2M) in registers.
-// Long ones: the value of a given rank found bit by bit, by counting, in a block that stays in the cache.
+// Long ones: the value of a given rank found bit by bit, by counting; each group of lanes is laid out date after date,
+// so that its sixteen passes read the innermost cache in order (at a stride of a block they miss it: the lines of all
+// dates fall into a few of its sets).
 #pragma once
 
 #include <utility>
@@ -76,7 +78,7 @@ struct Block {
     std::size_t window, first, count;  // first pixel and number of pixels
     std::int16_t* mask;                // (dates, BLOCK): all ones where clear
     std::int16_t* clear;               // (BLOCK): number of clear dates
-    std::int16_t* values;              // (dates, BLOCK): room for a long window's values
+    std::int16_t* values;              // (BLOCK / LANES, dates, LANES): room for a long window's values
 
     std::size_t dates() const { return work.offsets[window + 1] - work.offsets[window]; }
     std::size_t date(std::size_t k) const { return work.dates[work.offsets[window] + k]; }
@@ -143,7 +145,7 @@ CROPCUBE_INLINE Lanes lower_middle(const std::int16_t* values, std::size_t dates
         const Lanes candidate = static_cast<Lanes>(found ^ same(static_cast<std::int16_t>(1u << bit)));
         Lanes below = same(0);
         for (std::size_t k = 0; k < dates; ++k) {
-            below = static_cast<Lanes>(below - less(load(values + k * BLOCK), candidate));
+            below = static_cast<Lanes>(below - less(load(values + k * LANES), candidate));
         }
         found = choose(less(rank, below), found, candidate);
     }
@@ -154,7 +156,7 @@ CROPCUBE_INLINE Lanes lower_middle(const std::int16_t* values, std::size_t dates
 CROPCUBE_INLINE Lanes upper_middle(const std::int16_t* values, std::size_t dates, Lanes low, Lanes rank) {
     Lanes up_to = same(0), next = same(INT16_MAX);
     for (std::size_t k = 0; k < dates; ++k) {
-        const Lanes value = load(values + k * BLOCK);
+        const Lanes value = load(values + k * LANES);
         const Lanes above = less(low, value);
         up_to = static_cast<Lanes>(up_to + same(1) + above);
         next = smaller(next, choose(above, value, same(INT16_MAX)));
@@ -167,13 +169,14 @@ CROPCUBE_INLINE void by_bits(const Block& block) {
     for (std::size_t band = 0; band < block.work.bands; ++band) {
         for (std::size_t k = 0; k < dates; ++k) {
             for (std::size_t at = 0; at < block.count; at += LANES) {
-                store(block.values + k * BLOCK + at, masked(block, band, k, at));
+                store(block.values + at * dates + k * LANES, masked(block, band, k, at));
             }
         }
         for (std::size_t at = 0; at < block.count; at += LANES) {
             const Lanes clear = load(block.clear + at);
-            const Lanes low = lower_middle(block.values + at, dates, low_rank(clear));
-            write_median(block, band, at, low, upper_middle(block.values + at, dates, low, high_rank(clear)));
+            const std::int16_t* values = block.values + at * dates;
+            const Lanes low = lower_middle(values, dates, low_rank(clear));
+            write_median(block, band, at, low, upper_middle(values, dates, low, high_rank(clear)));
         }
     }
 }
