@@ -106,12 +106,12 @@ def zone_pieces(region: Region) -> dict[Lattice, BaseGeometry]:
         If no zone owns any of it.
     """
     shapely.prepare(region.geometry)
+    lattices, domains = all_zones()
     pieces = {}
-    for lattice, domain in all_zones():
-        if shapely.intersects(region.geometry, domain):
-            piece = polygons_of(shapely.intersection(region.geometry, domain))
-            if piece.area > 0:
-                pieces[lattice] = piece
+    for number in np.flatnonzero(shapely.intersects(region.geometry, domains)):
+        piece = polygons_of(shapely.intersection(region.geometry, domains[number]))
+        if piece.area > 0:
+            pieces[lattices[number]] = piece
     if not pieces:
         raise InvalidInputError(
             f"region {region.name!r} lies wholly beyond 80 S or 84 N", "Sentinel-2's grid ends there; move the region."

@@ -71,7 +71,8 @@ def domain_of(zone: int, north: bool) -> BaseGeometry:
 
 
 @lru_cache(maxsize=1)
-def all_zones() -> tuple[tuple[Lattice, BaseGeometry], ...]:
-    """Return the lattice and lon/lat outline of every zone and hemisphere, by name."""
-    every = [(Lattice.utm(zone, north), domain_of(zone, north)) for zone in range(1, 61) for north in (True, False)]
-    return tuple(sorted(every, key=lambda pair: pair[0].name))
+def all_zones() -> tuple[tuple[Lattice, ...], NDArray[np.object_]]:
+    """Return the lattices of every zone and hemisphere, by name, and their lon/lat outlines."""
+    every = sorted((Lattice.utm(zone, north), north) for zone in range(1, 61) for north in (True, False))
+    lattices = tuple(lattice for lattice, _ in every)
+    return lattices, np.array([domain_of(lattice.epsg % 100, north) for lattice, north in every])

@@ -205,6 +205,16 @@ def pixels_of(spec: ProjectSpec, polygon: BaseGeometry) -> tuple[list[Pixels], i
     return found, off
 
 
+def together(every: list[Pixels]) -> Pixels:
+    """Return pixels of one zone as one, in the same order, over the box around them all."""
+    row, col = min(one.box.row for one in every), min(one.box.col for one in every)
+    height = max(one.box.row + one.box.height for one in every) - row
+    width = max(one.box.col + one.box.width for one in every) - col
+    box = PixelBox(every[0].box.lattice, every[0].box.resolution_m, row, col, height, width)
+    rows = np.concatenate([one.rows + (one.box.row - row) for one in every])
+    return Pixels(box, rows, np.concatenate([one.cols + (one.box.col - col) for one in every]))
+
+
 def _planned(spec: ProjectSpec, lattice: Lattice, box: PixelBox) -> NDArray[np.bool_]:
     """Return which pixels of a box lie in a tile of the project."""
     grids: dict[str, ZoneGrid] = {grid.lattice.name: grid for grid in spec.grid.zones}

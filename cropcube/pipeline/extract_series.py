@@ -134,13 +134,24 @@ def statistics(values: NDArray[Any], valid: NDArray[np.bool_]) -> tuple[NDArray[
 
     Parameters
     ----------
-    values, valid
+    values
+        (column, step, pixel).
+    valid
         (step, pixel).
+
+    Returns
+    -------
+    mean, median
+        (column, step).
     """
-    mean, median = np.full((2, len(values)), np.nan, np.float32)
-    for step in np.flatnonzero(valid.any(axis=1)):
-        kept = values[step][valid[step]]
-        mean[step], median[step] = kept.mean(dtype=np.float64), np.median(kept)
+    mean, median = np.full((2, *values.shape[:2]), np.nan, np.float32)
+    whole = valid.all(axis=1)
+    if whole.any():
+        mean[:, whole] = values[:, whole].mean(axis=2, dtype=np.float64)
+        median[:, whole] = np.median(values[:, whole], axis=2)
+    for step in np.flatnonzero(valid.any(axis=1) & ~whole):
+        kept = values[:, step, valid[step]]
+        mean[:, step], median[:, step] = kept.mean(axis=1, dtype=np.float64), np.median(kept, axis=1)
     return mean, median
 
 

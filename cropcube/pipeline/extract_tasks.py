@@ -11,7 +11,7 @@ import shapely
 
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.pipeline.extract_places import PointsTask, PolygonsTask, blocks_of_points, pixels_of
+from cropcube.pipeline.extract_places import PointsTask, PolygonsTask, blocks_of_points, pixels_of, together
 from cropcube.pipeline.extract_series import (
     Columns,
     acquired_of,
@@ -24,7 +24,7 @@ from cropcube.pipeline.extract_series import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CUBE, MAP = "cube", "map"
 BLOCK_PX = 256
 """Points are read by blocks of this side: about a chunk of the cube."""
+GROUP_PX = 512
+"""Polygons with their middle in one square of this side are read together."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,9 @@ def _point_rows(
 
 
 def _polygons(source: Source, store: Store, columns: Columns, task: PolygonsTask) -> Found:
-    """Extract some polygons."""
-    places, rows, empty, partly = [], [], [], []
+    """Extract some polygons; those under the same chunks are read together."""
+    empty, partly = [], []
+    groups: dict[Any, dict[int, list[Pixels]]] = defaultdict(dict)
     for number, polygon in zip(task.places.tolist(), shapely.from_wkb(task.wkb), strict=True):
         parts, off = pixels_of(source.project.spec, polygon)
         if not parts:
@@ -162,14 +165,33 @@ def _polygons(source: Source, store: Store, columns: Columns, task: PolygonsTask
             continue
         if off:
             partly.append(number)
-        for block in blocks_of_steps(store, parts, steps_of(store, columns, parts)):
-            found = _polygon_rows(source, columns, _joined(store, columns, parts, block), block)
-            rows.append(found)
-            places.append(np.full(len(found["pixels"]), number, np.int64))
-    if not rows:
+        box = parts[0].box
+        near = (box.lattice.name, (box.row + box.height // 2) // GROUP_PX, (box.col + box.width // 2) // GROUP_PX)
+        groups[near if len(parts) == 1 else number][number] = parts
+    found = [rows for group in groups.values() for rows in _group(source, store, columns, group)]
+    if not found:
         return Found(np.zeros(0, np.int64), nothing(source, points=False).columns, tuple(empty), tuple(partly))
-    joined = {name: np.concatenate([found[name] for found in rows]) for name in rows[0]}
-    return Found(np.concatenate(places), joined, tuple(empty), tuple(partly))
+    joined = {name: np.concatenate([rows[name] for _, rows in found]) for name in found[0][1]}
+    places = np.concatenate([np.full(len(rows["pixels"]), number, np.int64) for number, rows in found])
+    order = np.argsort(places, kind="stable")
+    sorted_rows = {name: values[order] for name, values in joined.items()}
+    return Found(places[order], sorted_rows, tuple(empty), tuple(partly))
+
+
+def _group(
+    source: Source, store: Store, columns: Columns, group: Mapping[int, list[Pixels]]
+) -> Iterator[tuple[int, Rows]]:
+    """Yield the rows of polygons that are read together, block of steps by block of steps."""
+    read = next(iter(group.values())) if len(group) == 1 else [together([parts[0] for parts in group.values()])]
+    days = {number: set(steps_of(store, columns, parts)) for number, parts in group.items()}
+    ends = np.cumsum([sum(part.rows.size for part in parts) for parts in group.values()])
+    for block in blocks_of_steps(store, read, sorted(set().union(*days.values()))):
+        series = _joined(store, columns, read, block)
+        for number, end, parts in zip(group, ends, group.values(), strict=True):
+            mine = slice(end - sum(part.rows.size for part in parts), end)
+            kept = [at for at, step in enumerate(block) if step in days[number]]
+            own = {name: values[kept, mine] for name, values in series.items()}
+            yield number, _polygon_rows(source, columns, own, [block[at] for at in kept])
 
 
 def _joined(store: Store, columns: Columns, parts: list[Pixels], steps: list[int]) -> Rows:
@@ -186,15 +208,17 @@ def _polygon_rows(source: Source, columns: Columns, series: Rows, steps: list[in
     length, pixels = next(iter(series.values())).shape
     rows = _step_column(columns, steps, np.arange(length))
     rows["pixels"] = np.full(length, pixels, np.int32)
-    clear, keep = None, np.ones(length, bool)
+    names = [name for name in series if name != "quality"]
+    keep = np.ones(length, bool)
     if source.name == CUBE:
         acquired, clear = acquired_of(series), clear_of(columns, series, source.classes)
         keep = acquired.any(axis=1)
         rows["acquired"], rows["clear"] = acquired.sum(axis=1, dtype=np.int32), clear.sum(axis=1, dtype=np.int32)
-    for name, values in series.items():
-        if name == "quality":
-            continue
-        mean, median = statistics(values, valid_of(columns, name, values) if clear is None else clear)
+        means, medians = statistics(np.stack([series[name] for name in names]), clear)
+    else:
+        each = [statistics(series[name][None], valid_of(columns, name, series[name])) for name in names]
+        means, medians = (np.concatenate(found) for found in zip(*each, strict=True))
+    for name, mean, median in zip(names, means, medians, strict=True):
         rows[f"{name}_mean"], rows[f"{name}_median"] = mean, median
     return {name: values[keep] for name, values in rows.items()}
 

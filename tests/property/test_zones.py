@@ -45,16 +45,14 @@ def test_nan_has_no_owner() -> None:
 
 
 def test_zone_outlines_tile_the_earth() -> None:
-    outlines = [outline for _, outline in all_zones()]
-    assert len(outlines) == 120
+    lattices, outlines = all_zones()
+    assert len(outlines) == len(set(lattices)) == 120
+    assert list(lattices) == sorted(lattices)
     assert sum(outline.area for outline in outlines) == pytest.approx(360 * 164)
     assert shapely.union_all(outlines).area == pytest.approx(360 * 164)
-    for lattice, outline in all_zones():
-        mine = [
-            c
-            for n, c in CELLS.items()
-            if int(n[:-1]) == lattice.epsg % 100 and (n[-1] >= "N") == (lattice.epsg < 32700)
-        ]
+    for lattice, outline in zip(lattices, outlines, strict=True):
+        zone, north = lattice.epsg % 100, lattice.epsg < 32700
+        mine = [cell for name, cell in CELLS.items() if int(name[:-1]) == zone and (name[-1] >= "N") == north]
         assert outline.equals(shapely.union_all([shapely.box(*cell) for cell in mine])), lattice.name
 
 
