@@ -44,12 +44,12 @@ def resolve_href(href: str, folder: str | None) -> str:
     """
     _refuse_tricks(href)
     scheme = urlsplit(href).scheme.lower()
-    if scheme == "file":
-        return os.path.normpath(unquote(urlsplit(href).path))
     if scheme in REMOTE_SCHEMES:
         return without_signature(href)
+    if scheme == "file":
+        return _local(unquote(urlsplit(href).path))
     if os.path.isabs(href):
-        return os.path.normpath(href)
+        return _local(href)
     if folder is None:
         raise InvalidInputError(
             f"href {redact(href)!r} is relative and its item has no self link",
@@ -59,7 +59,7 @@ def resolve_href(href: str, folder: str | None) -> str:
         # urljoin knows relative paths of http only.
         scheme, _, rest = redact(folder).rstrip("/").partition(":")
         return without_signature(f"{scheme}:{urljoin(f'http:{rest}/', href).removeprefix('http:')}")
-    return os.path.abspath(os.path.join(folder, href))
+    return _local(os.path.abspath(os.path.join(folder, href)))
 
 
 def folder_of(location: str) -> str:
@@ -80,7 +80,10 @@ def redact(href: str) -> str:
     """Return an href fit for messages and logs: no query, no fragment, no user or password."""
     if not is_remote(href):
         return href
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError:  # brackets that are no IPv6 address
+        return href.partition("?")[0].partition("@")[0]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
@@ -89,12 +92,27 @@ def is_zarr(href: str) -> bool:
     return ".zarr/" in redact(href) or redact(href).endswith(".zarr")
 
 
+def _local(path: str) -> str:
+    """Return a local path without dots; refused if GDAL would take it for one of its own file systems."""
+    plain = "/" + os.path.normpath(path).lstrip("/")
+    if plain.startswith("/vsi") or "\0" in plain:
+        raise _refused(path)
+    return plain
+
+
 def _refuse_tricks(href: str) -> None:
+    try:
+        urlsplit(href)
+    except ValueError:
+        raise _refused(href) from None
     found = _SCHEME.match(href)
     known = found is None or found.group()[:-1].lower() in (*REMOTE_SCHEMES, "file")
-    plain = href and not _CONTROL.search(href) and "<" not in href[:1] and "/vsi" not in href.lower()
-    if not (known and plain) or href.lower().endswith(".vrt"):
-        raise InvalidInputError(
-            f"href {redact(href)[:200]!r} is of a kind that is not read",
-            f"Hrefs may be local files or URLs of the kinds: {' '.join(REMOTE_SCHEMES)}.",
-        )
+    if not known or not href or _CONTROL.search(href) or href.startswith("<") or href.lower().endswith(".vrt"):
+        raise _refused(href)
+
+
+def _refused(href: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"href {redact(href)[:200]!r} is of a kind that is not read",
+        f"Hrefs may be local files or URLs of the kinds: {' '.join(REMOTE_SCHEMES)}.",
+    )

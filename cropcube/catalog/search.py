@@ -22,7 +22,7 @@ import shapely
 from cropcube.catalog.api import StacApi
 from cropcube.catalog.files import file_items, is_file_catalog
 from cropcube.catalog.frozen import FrozenCatalog
-from cropcube.catalog.hrefs import is_zarr, redact
+from cropcube.catalog.hrefs import is_remote, is_zarr, redact, resolve_href
 from cropcube.catalog.known import KNOWN_CATALOGS
 from cropcube.catalog.parts import Merged, PartWriter, Tally, merge_parts, read_tally, sweep_parts
 from cropcube.catalog.queries import Query, queries
@@ -65,6 +65,8 @@ class SearchRequest:
     def __post_init__(self) -> None:
         if not 0 <= self.max_cloud <= 100:
             raise InvalidInputError(f"--max-cloud {self.max_cloud:g} is no percentage", "Give 0 to 100.")
+        if is_remote(self.catalog):
+            resolve_href(self.catalog, None)  # refuses what is no address
 
     def as_dict(self) -> dict[str, Any]:
         """Return what was asked as JSON, fit to be kept and shown."""

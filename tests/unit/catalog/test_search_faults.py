@@ -15,7 +15,7 @@ from cropcube.catalog import api, fetching, parts, search
 from cropcube.catalog.search import SearchRequest, freeze
 from cropcube.domain.grid import plan_grid
 from cropcube.domain.sensor import SENTINEL2
-from cropcube.errors import CatalogError, ConflictError, MissingError, ResourceError
+from cropcube.errors import CatalogError, ConflictError, InvalidInputError, MissingError, ResourceError
 from tests.support.searches import FLANDERS, SPRING, ask, days, ids
 from tests.support.stac_items import plain_item
 from tests.support.stac_server import Fault, serve
@@ -176,3 +176,8 @@ def test_retry_after_is_kept_to_within_bounds() -> None:
         answer = urllib3.HTTPResponse(headers={"Retry-After": asked}, status=429)
         assert policy.get_retry_after(answer) == kept
         assert policy.new().get_retry_after(answer) == kept
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(InvalidInputError, match=r"http://\[nowhere"):
+        SearchRequest("http://[nowhere", FLANDERS, SPRING, SENTINEL2)
