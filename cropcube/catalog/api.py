@@ -156,7 +156,7 @@ class _translated:
         if isinstance(error, APIError):
             raise CatalogError(
                 f"catalogue {redact(self._url)} failed on {self._asked}: {_reason(error)}",
-                "What was answered is kept; run the same command again to go on. `cropcube catalogs` lists others.",
+                "Run the same command again later, whole answers are kept; `cropcube catalogs` lists other catalogues.",
             ) from None
         if isinstance(error, nonsense):
             raise CatalogError(

@@ -55,7 +55,7 @@ def _local(catalog: str) -> Path:
     if path.is_dir():
         path = path / "catalog.json"
     if not path.is_file():
-        near = difflib.get_close_matches(catalog.lower(), KNOWN_CATALOGS, n=1)
+        near = difflib.get_close_matches(Path(catalog).name.lower(), KNOWN_CATALOGS, n=1)
         guess = f"Did you mean {near[0]}? " if near else ""
         forms = "a STAC API's URL, .json, .geojson and .parquet files work as well"
         raise MissingError(

@@ -220,4 +220,4 @@ def test_files_and_apis_are_told_apart(catalog: str, is_file: bool) -> None:
 
 def test_a_misspelt_name_is_guessed(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="Did you mean planetary-computer"):
-        frozen_ids("planetary-computr", tmp_path)
+        frozen_ids(f"{tmp_path}/planetary-computr", tmp_path)
