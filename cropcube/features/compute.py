@@ -166,10 +166,13 @@ def average_seen(values_WYX: NDArray[np.uint16], factor: int) -> NDArray[np.floa
     factor
         Divides rows and columns.
     """
-    windows, height, width = values_WYX.shape
-    squares = values_WYX.reshape(windows, height // factor, factor, width // factor, factor)
-    total = squares.sum(axis=(2, 4), dtype=np.uint32).astype(np.float32)
-    seen = np.count_nonzero(squares, axis=(2, 4)).astype(np.float32)
+    offsets = [(dy, dx) for dy in range(factor) for dx in range(factor)]
+    parts = [values_WYX[:, dy::factor, dx::factor] for dy, dx in offsets]
+    total = np.zeros(parts[0].shape, np.float32)
+    seen = np.zeros(parts[0].shape, np.float32)
+    for part in parts:
+        total += part
+        seen += part != 0
     result = np.full(total.shape, np.nan, np.float32)
     np.divide(total * np.float32(REFLECTANCE_SCALE), seen, out=result, where=seen > 0)
     return result
