@@ -57,7 +57,7 @@ def evaluate(
 
 def _render(console: Console, summary: EvaluateSummary) -> None:
     scored = (summary.accuracy, *summary.compared)
-    console.print(summary.accuracy.basis)
+    console.print(summary.accuracy.basis, markup=False)
     rows = [(a.classifier, _score(a.scores.overall_accuracy), _score(a.scores.macro_f1)) for a in scored]
     console.print(show.table("Accuracy", ("classifier", "overall accuracy", "macro-F1"), rows))
     for accuracy in scored:
@@ -69,9 +69,9 @@ def _render(console: Console, summary: EvaluateSummary) -> None:
     names = [c.name for c in summary.accuracy.scores.classes]
     matrix = [(name, *row) for name, row in zip(names, summary.accuracy.scores.confusion, strict=True)]
     console.print(show.table("Confusion: rows are labels, columns what was said", ("", *names), matrix))
-    console.print(f"report: {summary.files.report}")
+    console.print(f"report: {summary.files.report}", soft_wrap=True, markup=False)
     if summary.files.picture:
-        console.print(f"map:    {summary.files.picture}")
+        console.print(f"map:    {summary.files.picture}", soft_wrap=True, markup=False)
     else:
         show.note("there is no map yet, so no map.png: `cropcube predict` makes it")
 

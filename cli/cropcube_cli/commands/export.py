@@ -29,11 +29,9 @@ def export(
     summary = run_export(project, ExportOptions(cog, layer))
 
     def render(console: Console) -> None:
-        rows = [
-            (file.path, file.zone, file.crs, f"{file.width} x {file.height}", show.size(file.size_bytes))
-            for file in summary.files
-        ]
-        console.print(show.table(f"Exported: {summary.layer}", ("file", "zone", "CRS", "pixels", "size"), rows))
+        for file in summary.files:
+            figures = f"{file.crs}, {file.width} x {file.height} pixels, {show.size(file.size_bytes)}"
+            console.print(f"{summary.layer}: {file.path} ({figures})", soft_wrap=True, markup=False)
 
     show.result(summary, as_json, render)
     if len(summary.files) > 1:

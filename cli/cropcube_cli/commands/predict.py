@@ -52,10 +52,10 @@ def predict(
             ("written", show.size(figures["bytes_written"])),
             ("peak memory", show.size(figures["peak_memory_bytes"])),
             ("seconds", f"{figures['seconds']:.1f}"),
-            ("map", str(summary.map_path)),
         ]
         console.print(show.table("Map", ("what", "value"), rows))
         console.print(show.table("Mapped area (counted pixels)", ("class", "hectares", "share"), summary.areas.rows()))
+        console.print(f"map: {summary.map_path}", soft_wrap=True, markup=False)
 
     show.result(summary, as_json, render)
     if summary.tiles_without_features:
