@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cropcube.errors import InvalidInputError, ResourceError
+from cropcube.errors import CropcubeError, InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,13 +80,16 @@ def writing(path: Path, schema: pa.Schema, kinds: list[str], about: Mapping[str,
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(partial, schema.with_metadata(metadata), compression="zstd") as writer:
-            yield writer
-        partial.replace(path)
+        try:
+            with pq.ParquetWriter(partial, schema.with_metadata(metadata), compression="zstd") as writer:
+                yield writer
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except CropcubeError:
+        raise  # some are OSErrors too, but not of this file
     except OSError as error:
         raise ResourceError(f"{path} cannot be written: {error}", "Make room, or give another --output.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _plain(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cropcube.domain.lattice import PixelBox
 from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError, ReadError, ResourceError
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.extract import ExtractOptions, extract
 from cropcube.run.options import RunOptions
@@ -341,6 +342,39 @@ def test_bad_options_are_refused(project: Project, tmp_path: Path) -> None:
         run(project, polygons=path)
     with pytest.raises(MissingError, match="cropcube predict"):
         extract(_bare(tmp_path / "bare"), ExtractOptions(points=path, source="map"), SERIAL)
+
+
+def test_polygons_read_together_give_what_each_gives_alone(project: Project, tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    x, y = TO_UTM.transform(rng.uniform(4.05, 4.075, 25), rng.uniform(50.74, 50.755, 25))
+    shapes = [shapely.Point(*at).buffer(size) for *at, size in zip(x, y, rng.uniform(20, 200, 25), strict=True)]
+    frame = gpd.GeoDataFrame(geometry=shapes, crs=32631).to_crs(4326)
+    frame.to_parquet(tmp_path / "all.parquet")
+    _, rows = run(project, polygons=tmp_path / "all.parquet", output=tmp_path / "o.parquet")
+    assert set(rows["place"]) == set(range(25))
+    for place in (0, 7, 24):
+        frame.iloc[[place]].to_parquet(tmp_path / "one.parquet")
+        _, alone = run(project, polygons=tmp_path / "one.parquet", output=tmp_path / "o1.parquet")
+        mine = rows[rows["place"] == place].reset_index(drop=True).drop(columns=["place", "geometry"])
+        pd.testing.assert_frame_equal(pd.DataFrame(mine), pd.DataFrame(alone.drop(columns=["place", "geometry"])))
+
+
+def test_a_damaged_store_is_named_and_nothing_is_written(project: Project, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project.root, root)
+    for shard in (root / "cube.zarr" / "utm31n" / "r10m" / "reflectance" / "c").rglob("*"):
+        if shard.is_file():
+            shard.write_bytes(shard.read_bytes()[:-9])
+    path = save_points(tmp_path / "p.csv", np.array([[4.06, 50.745]]))
+    with pytest.raises(ReadError, match=r"reflectance.* is damaged"):
+        extract(root, ExtractOptions(points=path, output=tmp_path / "o.parquet"), SERIAL)
+    assert not list(tmp_path.glob("*.parquet*")) + list(tmp_path.glob(".*"))
+
+
+def test_an_output_that_cannot_be_written_is_named(project: Project, tmp_path: Path) -> None:
+    path = save_points(tmp_path / "p.csv", np.array([[4.06, 50.745]]))
+    with pytest.raises(ResourceError, match=r"p\.csv/o\.parquet cannot be written"):
+        run(project, points=path, output=path / "o.parquet")
 
 
 def _bare(root: Path) -> Path:
