@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_BLOCK_M = 5000
 """Default blocks are a quarter of the region's shorter side, and at most this."""
 SETS = ("train", "validation", "test")
+ATTEMPTS, MANY_BLOCKS = 32, 4096
+"""Deals that are tried for the three sets; fewer where there are many blocks, which even out by themselves."""
 _PARTS = (0, 1, 2, 0, 0)
 """Set of each of five equal parts: three fifths train, one validates, one tests."""
 
@@ -112,42 +114,41 @@ def deal(blocks: NDArray[np.int64], labels: NDArray[np.uint8], parts: int, seed:
     InvalidInputError
         If there are fewer blocks than parts.
     """
-    numbers, block_of = np.unique(blocks, return_inverse=True)
-    if parts < 2 or len(numbers) < parts:
+    shares, block_of = _shares(blocks, labels)
+    if parts < 2 or len(shares) < parts:
         raise InvalidInputError(
-            f"the samples lie in {len(numbers)} blocks, which cannot be dealt into {parts} parts",
+            f"the samples lie in {len(shares)} blocks, which cannot be dealt into {parts} parts",
             "Give smaller blocks (--block-m METRES), fewer folds, or labels from more places.",
         )
-    classes, class_of = np.unique(labels, return_inverse=True)
-    shares = np.zeros((len(numbers), len(classes)))
-    np.add.at(shares, (block_of, class_of), 1.0)
-    shares /= shares.sum(axis=0)
-    order = np.random.default_rng([seed, 0x5B11]).permutation(len(numbers))
-    order = order[np.argsort(-np.ceil(shares.max(axis=1)[order] * 4), kind="stable")]
-    return _deal_in_order(shares, order, parts)[block_of]
+    nowhere = np.full(len(shares), -1, dtype=np.int64)
+    return _deal_in_order(shares, _order(shares, seed, 0), parts, nowhere)[block_of]
 
 
 def three_sets(blocks: NDArray[np.int64], labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """Return the set (index into `SETS`) of each sample: three fifths train, one validation, one test by blocks.
 
     With three or four blocks there are as many parts. A block that alone holds a class is for training, as long as
-    there are two others: such a class can be learnt but not tested. Raises as `deal` does.
+    there are two others: such a class can be learnt but not tested. Of several deals drawn from the seed the one is
+    taken that spreads the classes best. Raises as `deal` does.
     """
-    numbers, block_of = np.unique(blocks, return_inverse=True)
-    parts = min(len(_PARTS), max(len(SETS), len(numbers)))
-    part_of_block = np.zeros(len(numbers), dtype=np.int64)
-    part_of_block[block_of] = deal(blocks, labels, parts, seed)
-    set_of_block = np.array(_PARTS, dtype=np.uint8)[part_of_block]
-    sole = np.zeros(len(numbers), dtype=bool)
-    for label in np.unique(labels):
-        holders = np.unique(block_of[labels == label])
-        sole[holders] |= len(holders) == 1
-    for block in np.flatnonzero(sole & (set_of_block > 0)):
-        # an own set for it: exchanged with a training block that holds no class alone
-        free = np.flatnonzero(~sole & (set_of_block == 0))
-        if len(free):
-            set_of_block[free[0]], set_of_block[block] = set_of_block[block], 0
-    return set_of_block[block_of]
+    deal(blocks, labels, len(SETS), seed)
+    shares, block_of = _shares(blocks, labels)
+    parts = min(len(_PARTS), len(shares))
+    set_of_part = np.array(_PARTS[:parts], dtype=np.uint8)
+    given = np.full(len(shares), -1, dtype=np.int64)
+    sole = np.flatnonzero(shares.max(axis=1) == 1.0)
+    if len(sole) <= len(shares) - 2:
+        for_training = np.flatnonzero(set_of_part == 0)
+        given[sole] = for_training[np.arange(len(sole)) % len(for_training)]
+    wanted = np.bincount(set_of_part) / parts
+    best, least = np.zeros(0, dtype=np.uint8), np.inf
+    for attempt in range(min(ATTEMPTS, max(1, MANY_BLOCKS // len(shares)))):
+        found = set_of_part[_deal_in_order(shares, _order(shares, seed, attempt), parts, given)]
+        filled = np.stack([shares[found == i].sum(axis=0) for i in range(len(SETS))])
+        off = float(((filled - wanted[:, None]) ** 2).sum())
+        if off < least and len(np.unique(found)) == len(SETS):
+            best, least = found, off
+    return best[block_of]
 
 
 def folds(blocks: NDArray[np.int64], labels: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.int64]:
@@ -155,12 +156,31 @@ def folds(blocks: NDArray[np.int64], labels: NDArray[np.uint8], count: int, seed
     return deal(blocks, labels, count, seed)
 
 
-def _deal_in_order(shares: NDArray[np.float64], order: NDArray[np.int64], parts: int) -> NDArray[np.int64]:
+def _shares(blocks: NDArray[np.int64], labels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the part of each class that each block holds, (blocks, classes), and the row of each sample."""
+    numbers, block_of = np.unique(blocks, return_inverse=True)
+    classes, class_of = np.unique(labels, return_inverse=True)
+    counts = np.bincount(block_of * len(classes) + class_of, minlength=len(numbers) * len(classes))
+    shares = counts.reshape(len(numbers), len(classes)) / np.bincount(class_of)
+    return shares, block_of
+
+
+def _order(shares: NDArray[np.float64], seed: int, attempt: int) -> NDArray[np.int64]:
+    """Return the blocks in an order drawn from the seed, those that hold much of a class first."""
+    order = np.random.default_rng([seed, 0x5B11, attempt]).permutation(len(shares))
+    return order[np.argsort(-np.ceil(shares.max(axis=1)[order] * 4), kind="stable")]
+
+
+def _deal_in_order(
+    shares: NDArray[np.float64], order: NDArray[np.int64], parts: int, given: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the part of each block; those with a part already `given` (not -1) keep it."""
     filled = np.zeros((parts, shares.shape[1]))
-    sizes = np.zeros(parts, dtype=np.int64)
-    part_of = np.zeros(len(shares), dtype=np.int64)
-    most = -(-len(shares) // parts)
-    for block in order:
+    np.add.at(filled, given[given >= 0], shares[given >= 0])
+    sizes = np.bincount(given[given >= 0], minlength=parts)
+    part_of = given.copy()
+    most = max(-(-len(shares) // parts), int(sizes.max()))
+    for block in order[given[order] < 0]:
         # the increase of the sum of squared shares; equal totals make this the least difference between parts
         cost = (2 * filled * shares[block]).sum(axis=1) + np.where(sizes >= most, np.inf, 0.0)
         best = np.lexsort((sizes, cost.round(9)))[0]

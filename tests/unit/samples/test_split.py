@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 
@@ -20,6 +20,7 @@ def blocks_of(parts, blocks):
     return {part: set(blocks[parts == part].tolist()) for part in set(parts.tolist())}
 
 
+@settings(deadline=None, max_examples=40)
 @given(samples, st.integers(0, 5))
 def test_no_block_is_in_two_sets_and_none_is_left_out(drawn, seed):
     blocks, labels = np.array([b for b, _ in drawn]), np.array([c for _, c in drawn], dtype=np.uint8)
@@ -55,6 +56,15 @@ def test_a_class_of_a_single_block_is_learnt(seed):
     labels = np.ones(160, np.uint8)
     labels[blocks == 11] = 2
     assert three_sets(blocks, labels, seed)[blocks == 11].tolist() == [0] * 10
+
+
+def test_scarce_classes_reach_all_sets_where_they_can():
+    blocks = np.repeat(np.arange(16), 10)
+    labels = np.ones(160, np.uint8)
+    labels[np.isin(blocks, (2, 7, 12)) & (np.arange(160) % 10 < 3)] = 2  # a class in three blocks
+    for seed in range(4):
+        parts = three_sets(blocks, labels, seed)
+        assert set(parts[labels == 2].tolist()) == {0, 1, 2}
 
 
 def test_too_few_blocks_say_what_to_do():
