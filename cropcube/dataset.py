@@ -12,6 +12,7 @@ import xarray as xr
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import Project, ProjectSpec, find_project
+from cropcube.cube.attrs import GRID_MAPPING, group_attrs, spatial_ref_attrs
 from cropcube.cube.lazy import lazy_tree
 from cropcube.cube.store import Store
 from cropcube.domain.grid import Grid, bounds_in, zone_pieces
@@ -232,7 +233,10 @@ def _piece(data: xr.Dataset, zone: StoredZone, box: PixelBox, days: NDArray[np.i
     if days is not None:
         chosen["time"] = days
         chunks["time"] = _runs(days // SLAB_DAYS)
-    return data.isel(chosen).chunk({name: sizes for name, sizes in chunks.items() if sizes})
+    piece = data.isel(chosen).chunk({name: sizes for name, sizes in chunks.items() if sizes})
+    piece.attrs = dict(group_attrs(box))
+    piece[GRID_MAPPING].attrs = dict(spatial_ref_attrs(box))
+    return piece
 
 
 def _runs(labels: NDArray[np.intp]) -> tuple[int, ...]:

@@ -143,7 +143,8 @@ def plan_polygons(spec: ProjectSpec, geometry: NDArray[np.object_]) -> tuple[lis
         tree = shapely.STRtree(shapely.box(left, top - side_m, left + side_m, top))
         near = np.flatnonzero(~found & _near(grid, geometry))
         fine = shapely.segmentize(geometry[near], EDGE_STEP_DEG)
-        moved = shapely.transform(fine, lambda lonlat, p=project: np.column_stack(p.transform(*lonlat.T)))
+        lon, lat = shapely.get_coordinates(fine).T
+        moved = shapely.set_coordinates(fine, np.column_stack(project.transform(lon, lat)))
         finite = np.isfinite(shapely.bounds(moved)).all(axis=1)
         hits, _ = tree.query(moved[finite], predicate="intersects")
         found[near[finite][np.unique(hits)]] = True

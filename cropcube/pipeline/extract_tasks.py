@@ -212,7 +212,7 @@ def _polygon_rows(source: Source, columns: Columns, series: Rows, steps: list[in
     keep = np.ones(length, bool)
     if source.name == CUBE:
         acquired, clear = acquired_of(series), clear_of(columns, series, source.classes)
-        keep = acquired.any(axis=1)
+        keep = np.any(acquired, axis=1)
         rows["acquired"], rows["clear"] = acquired.sum(axis=1, dtype=np.int32), clear.sum(axis=1, dtype=np.int32)
         means, medians = statistics(np.stack([series[name] for name in names]), clear)
     else:

@@ -161,6 +161,10 @@ def test_a_box_is_cut_along_tiles(project: Project) -> None:
     node = piece["utm31n/r10m"]
     assert node["x"].size % 2 == 0  # 20 m pixels whole
     assert piece["utm31n/r20m"]["x"].size * 2 == node["x"].size
+    assert node.attrs["spatial:shape"] == [node["y"].size, node["x"].size]
+    corner = [node["x"].values[0] - 5, 10, 0, node["y"].values[0] + 5, 0, -10]
+    assert [float(number) for number in node["spatial_ref"].attrs["GeoTransform"].split()] == corner
+    assert opened.cube["utm31n/r10m"].attrs["spatial:shape"] != node.attrs["spatial:shape"]
     edges = np.cumsum(node["reflectance"].chunks[3])[:-1]
     left = round((node["x"].values[0] - 5) / 10)
     assert len(edges) > 0
@@ -275,3 +279,14 @@ def test_a_map_of_days_with_no_observation_is_an_empty_piece(tmp_path: Path) -> 
     node = dataset.open(tmp_path).tile(tile.row, tile.col)["utm31n/r10m"]
     assert node["reflectance"].shape == (0, 4, 96, 96)
     assert node["reflectance"].values.size == 0
+
+
+def test_a_box_across_the_antimeridian_lies_in_both_zones(tmp_path: Path) -> None:
+    boxes = shapely.multipolygons([shapely.box(179.98, -17.01, 180, -17), shapely.box(-180, -17.01, -179.98, -17)])
+    spec = ProjectSpec(Region.of("taveuni", boxes), Season.of_year(2023), SENTINEL2, 96)
+    project = create_project(tmp_path, spec)
+    Store.create(project.cube_path, spec.grid, cube_spec(spec.season, SENTINEL2, 96))
+    both = dataset.open(tmp_path).box(179.995, -17.005, -179.995, -17.0)
+    assert sorted(both.children) == ["utm01s", "utm60s"]
+    for zone in both.children:
+        assert both[f"{zone}/r10m"]["x"].size == pytest.approx(53, abs=4)  # 0.005 degrees are 533 m
