@@ -6,6 +6,7 @@ the map is read by desktop GIS. Each has its own chunks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | tuple[JSON, ...] | Mapping[str, JSON] | None"
 
 CUBE_CHUNK_PX = 256
-FEATURE_CHUNK_PX = 64
+FEATURE_CHUNK_M = 640
+"""The same ground at every resolution, so that a square of samples is whole chunks of all bands."""
 TILES_GROUP, PRESENT = "tiles", "present"
 
 
@@ -131,13 +133,17 @@ def cube_spec(season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
 
 
 def feature_array(
-    name: str, resolution_m: int, leading: tuple[tuple[str, int], ...], dtype: str, fill_value: float, tile_px: int
+    name: str, resolution_m: int, leading: tuple[tuple[str, int], ...], dtype: str, tile_px: int
 ) -> ArraySpec:
-    """Return the layout of one array of features: one shard = all steps and bands of one tile."""
+    """Return the layout of one array of features: one shard = all steps and bands of one tile.
+
+    What is not written is NaN in floating-point arrays and 0 in integer ones.
+    """
     side = tile_side(tile_px, resolution_m)
-    inner = largest_divisor(side, FEATURE_CHUNK_PX)
+    inner = largest_divisor(side, FEATURE_CHUNK_M // resolution_m)
     lengths = tuple(length for _, length in leading)
-    return ArraySpec(name, resolution_m, leading, dtype, fill_value, (*lengths, inner, inner), (*lengths, side, side))
+    fill = math.nan if dtype.startswith("float") else 0
+    return ArraySpec(name, resolution_m, leading, dtype, fill, (*lengths, inner, inner), (*lengths, side, side))
 
 
 def map_array(name: str, dtype: str, tile_px: int, attrs: Mapping[str, JSON]) -> ArraySpec:

@@ -42,7 +42,7 @@ def feature_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_p
     for resolution_m, names in bands.items():
         coordinates[f"band@{resolution_m}"] = names
         for name, leading, dtype, fill in _arrays(spec, season, len(names), len(indices.get(resolution_m, ()))):
-            array = feature_array(name, resolution_m, leading, dtype, fill, tile_px)
+            array = feature_array(name, resolution_m, leading, dtype, tile_px)
             arrays.append(
                 ArraySpec(
                     name, resolution_m, leading, dtype, fill, array.chunk, array.shard,

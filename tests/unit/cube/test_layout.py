@@ -40,7 +40,7 @@ def test_cube_of_coarse_bands_only_has_no_fine_group() -> None:
 def test_inner_chunks_divide_shards(tile_px: int) -> None:
     arrays = [
         *cube_spec(Season.of_year(2023), SENTINEL2, tile_px).arrays,
-        feature_array("median", 20, (("window", 73), ("band", 6)), "uint16", 0, tile_px),
+        feature_array("median", 20, (("window", 73), ("band", 6)), "uint16", tile_px),
         map_array("crop", "uint8", tile_px, {}),
     ]
     for array in arrays:
@@ -60,7 +60,7 @@ def test_map_is_unsharded_for_gdal() -> None:
 
 
 def test_features_may_be_nan() -> None:
-    array = feature_array("coefficient", 10, (("term", 5), ("band", 4)), "float32", math.nan, 768)
+    array = feature_array("coefficient", 10, (("term", 5), ("band", 4)), "float32", 768)
     assert math.isnan(array.fill_value)
     assert array.shard == (5, 4, 768, 768)
 

@@ -122,8 +122,8 @@ def test_dimension_names_are_in_the_metadata(filled: Store) -> None:
 def test_labels_of_windows_terms_and_years(tmp_path: Path) -> None:
     days = (SEASON.start, SEASON.date_of(5))
     arrays = (
-        feature_array("median", 10, (("window", 2), ("band", 1)), "uint16", 0, TILE_PX),
-        feature_array("coefficient", 20, (("term", 3), ("number", 2)), "float32", np.nan, TILE_PX),
+        feature_array("median", 10, (("window", 2), ("band", 1)), "uint16", TILE_PX),
+        feature_array("coefficient", 20, (("term", 3), ("number", 2)), "float32", TILE_PX),
     )
     labels: dict[str, Any] = {"window": days, "band@10": ("B02",), "term": ("1", "cos1", "sin1"), "number": (1, 2)}
     store = Store.create(tmp_path / "f.zarr", grid_of(*TILES), StoreSpec("features", arrays, labels))

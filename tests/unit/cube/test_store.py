@@ -319,7 +319,7 @@ def test_unsharded_map_and_nan_features(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made.read(ZONE, "crop", FIRST.box(10)), values)
     with pytest.raises(LayoutError, match="holds no days present"):
         made.days_present(FIRST)
-    array = feature_array("coefficient", 20, (("term", 5), ("band", 6)), "float32", np.nan, TILE_PX)
+    array = feature_array("coefficient", 20, (("term", 5), ("band", 6)), "float32", TILE_PX)
     features = Store.create(tmp_path / "features" / "h.zarr", grid, StoreSpec("features", (array,)))
     fit = np.full((5, 6, 48, 48), np.nan, np.float32)
     assert features.write(ZONE, "coefficient", FIRST.box(20), fit) == 0
