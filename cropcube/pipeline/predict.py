@@ -153,7 +153,7 @@ def _prepare_map(project: Project, card: ModelCard, model_digest: str, rebuild: 
         if standing.attrs != dict(spec.attrs) or legend != card.legend:
             ledger.withdraw_all(STAGE)
             Store.remove(project.map_path)
-    Store.create(project.map_path, project.spec.grid, spec)
+    Store.create(project.map_path, project.spec.grid, spec).sweep()
 
 
 def _map_spec(project: Project, card: ModelCard, model_digest: str) -> StoreSpec:
