@@ -1,10 +1,10 @@
 """Zarr v3 shards and chunks, packed and unpacked with as many threads as the caller has.
 
-The format is Zarr's own (sharding_indexed with its index at the end, blosc inside; zarr-python and GDAL read it), but
-pixels do not go through zarr-python: measured on a tile of 73 dates, ten bands, 768 px, it takes tens of seconds to
-read the dates that are present out of a year and twelve to write them, because it handles every inner chunk of every
-absent day in an event loop. Chunks lie in C order, so that the chunks of one day are neighbours in the file, and the
-bytes depend on nothing but the values.
+The format is Zarr's own (sharding_indexed with its index at the end; blosc and, in shards, crc32c), and zarr-python
+reads it. But pixels do not go through zarr-python: measured on a tile of 73 dates, ten bands, 768 px, it took tens of
+seconds to read the dates that are present out of a year, and twelve to write them, because it handles every inner chunk
+of every absent day in an event loop. Chunks lie in C order, so that those of one day are neighbours in the file, and
+the bytes depend on nothing but the values.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cropcube.errors import ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from io import FileIO
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -79,7 +80,7 @@ def read_selection(folder: Path, spec: ArraySpec, chosen: Sequence[range | list[
     with ThreadPoolExecutor(threads) as pool:
         for pieces in files:
             path = folder.joinpath("c", *(str(piece.number) for piece in pieces))
-            with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
+            with contextlib.suppress(FileNotFoundError), _opened(path) as file:
                 found = _chunks_of(file.fileno(), path, spec, pieces)
                 _spread(pool, threads, partial(_unpack, spec, path, result, scratch), found)
     return result
@@ -199,7 +200,7 @@ def _read_index(descriptor: int, path: Path, spec: ArraySpec) -> NDArray[np.uint
     length = 16 * math.prod(counts)
     start = os.fstat(descriptor).st_size - length - _CRC_BYTES
     data = os.pread(descriptor, length + _CRC_BYTES, max(start, 0))
-    if start < 0 or google_crc32c.value(data[:length]) != int.from_bytes(data[length:], "little"):
+    if start < 0 or _checksum(data[:length]) != data[length:]:
         raise _damaged(path, "its index")
     return np.frombuffer(data[:length], "<u8").reshape(*counts, 2)
 
@@ -209,8 +210,15 @@ def _unpack(spec: ArraySpec, path: Path, result: NDArray[Any], scratch: threadin
     if not hasattr(scratch, "values"):
         scratch.values = np.empty(spec.chunk, spec.dtype)
     values = scratch.values
+    data = found.data()
+    if spec.shard is not None:
+        data, sum_of = data[:-_CRC_BYTES], data[-_CRC_BYTES:]
+        if _checksum(data) != sum_of:
+            raise _damaged(path, "a chunk (checksum)")
+    if _sizes(data) != (values.nbytes, len(data)):
+        raise _damaged(path, "a chunk (size)")
     try:
-        blosc.decompress(found.data(), values)
+        blosc.decompress(data, values)
     except (RuntimeError, ValueError) as error:
         raise _damaged(path, f"a chunk ({error})") from error
     if all(isinstance(part, range) for part in found.inside):
@@ -237,7 +245,7 @@ def _pack_chunk(
         part = whole
     raw = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
     packed: bytes = blosc.compress(raw, CODEC.encode(), LEVEL, blosc.BITSHUFFLE, 0, part.itemsize)
-    return packed
+    return packed if spec.shard is None else packed + _checksum(packed)
 
 
 def _is_empty(part: NDArray[Any], fill: float) -> bool:
@@ -252,7 +260,18 @@ def _index(parts: Sequence[bytes]) -> bytes:
     entries[lengths > 0, 0] = (np.cumsum(lengths) - lengths)[lengths > 0]
     entries[lengths > 0, 1] = lengths[lengths > 0]
     data = entries.tobytes()
-    return data + int(google_crc32c.value(data)).to_bytes(_CRC_BYTES, "little")
+    return data + _checksum(data)
+
+
+def _checksum(data: bytes) -> bytes:
+    """Return the CRC-32C as Zarr's codec of that name writes it."""
+    return int(google_crc32c.value(data)).to_bytes(_CRC_BYTES, "little")
+
+
+def _sizes(data: bytes) -> tuple[int, int]:
+    """Return unpacked and packed bytes as blosc's header has them (blosc itself trusts it)."""
+    header = data[4:16].ljust(12, b"\0")
+    return int.from_bytes(header[:4], "little"), int.from_bytes(header[8:], "little")
 
 
 def _spread(pool: ThreadPoolExecutor, threads: int, work: Callable[[S], T], items: Sequence[S]) -> list[T]:
@@ -264,6 +283,17 @@ def _spread(pool: ThreadPoolExecutor, threads: int, work: Callable[[S], T], item
     size = max(1, -(-len(items) // (4 * threads))) if threads > 1 else max(1, len(items))
     groups = [items[start : start + size] for start in range(0, len(items), size)]
     return [made for group in pool.map(lambda group: [work(item) for item in group], groups) for made in group]
+
+
+def _opened(path: Path) -> FileIO:
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ReadError(
+            f"{path} cannot be read: {error.strerror}", "Mend the folder and run the same again."
+        ) from error
 
 
 def _damaged(path: Path, what: str) -> ReadError:

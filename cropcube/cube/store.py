@@ -16,7 +16,7 @@ from cropcube.cube.objects import discard_leftovers, drop_empty, partial_path, r
 from cropcube.cube.presence import present_values, square_ranges
 from cropcube.cube.shards import Planes, pack, read_selection, split
 from cropcube.domain.lattice import PixelBox, Tile
-from cropcube.errors import ConflictError, LayoutError, MissingError, ResourceError
+from cropcube.errors import ConflictError, LayoutError, MissingError, ReadError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -106,6 +106,8 @@ class Store:
             raise MissingError(f"there is no store {path}", f"`{VERBS[kind]}` makes it.")
         try:
             return cls(path, root_attrs(path), writable, threads)
+        except OSError as error:
+            raise ReadError(f"{path} cannot be read: {error.strerror}", "Mend the folder and try again.") from error
         except (KeyError, TypeError, ValueError) as error:
             raise LayoutError(
                 f"{path} is not a store of this version of cropcube ({type(error).__name__}: {error})",

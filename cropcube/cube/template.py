@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, BloscShuffle
+from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from cropcube.cube.attrs import array_attrs, axis_attrs, group_attrs, spatial_ref_attrs
 from cropcube.cube.description import describe
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 COORDINATE_CHUNK = 65536
 
 
-def compressor() -> BloscCodec:
-    """Return the codec of all pixels, as `shards` packs them."""
-    return BloscCodec(cname=CODEC, clevel=LEVEL, shuffle=BloscShuffle.bitshuffle)
+def compressors(sharded: bool) -> tuple[BloscCodec | Crc32cCodec, ...]:
+    """Return the codecs of pixels, as `shards` packs them; no checksum in what GDAL is to read."""
+    packed = BloscCodec(cname=CODEC, clevel=LEVEL, shuffle=BloscShuffle.bitshuffle)
+    return (packed, Crc32cCodec()) if sharded else (packed,)
 
 
 def write_template(path: Path, grid: Grid, spec: StoreSpec) -> None:
@@ -64,7 +65,7 @@ def _create_array(group: zarr.Group, box: PixelBox, array: ArraySpec) -> None:
         dtype=array.dtype,
         chunks=array.chunk,
         shards=array.shard,
-        compressors=compressor(),
+        compressors=compressors(array.shard is not None),
         fill_value=array.fill_value,
         dimension_names=array.dimensions,
         attributes=_own({**array.attrs, **array_attrs(box.lattice)}),
@@ -80,7 +81,7 @@ def _create_present(group: zarr.Group, zone: ZoneGrid, spec: StoreSpec) -> None:
         shape=(days, rows, cols),
         dtype="uint8",
         chunks=present_array(days, zone.square).chunk,
-        compressors=compressor(),
+        compressors=compressors(False),
         fill_value=0,
         dimension_names=("time", "tile_y", "tile_x"),
         attributes={"long_name": "whether a tile has any observation on a day"},

@@ -277,7 +277,7 @@ def test_another_revision_of_the_layout_is_refused(tmp_path: Path) -> None:
         Store.open(store.path)
 
 
-@pytest.mark.parametrize("where", ["index", "chunk", "short"])
+@pytest.mark.parametrize("where", ["index", "header", "payload", "short"])
 def test_damage_is_told(tmp_path: Path, where: str) -> None:
     store = small_cube(tmp_path / "cube.zarr")
     fill_slab(store, FIRST, 0, [3])
@@ -285,8 +285,10 @@ def test_damage_is_told(tmp_path: Path, where: str) -> None:
     data = bytearray(path.read_bytes())
     if where == "index":
         data[-30] ^= 255
-    elif where == "chunk":
+    elif where == "header":
         data[:16] = bytes(16)
+    elif where == "payload":
+        data[5000] ^= 1
     else:
         del data[10:]
     path.write_bytes(data)
@@ -295,6 +297,26 @@ def test_damage_is_told(tmp_path: Path, where: str) -> None:
     erase_slab(store, FIRST, 0)
     fill_slab(store, FIRST, 0, [3])
     np.testing.assert_array_equal(store.read(ZONE, "reflectance", FIRST.box(10))[3], values_of(FIRST, 3, 4, 10))
+
+
+@pytest.mark.parametrize("where", ["empty", "header", "short", "longer"])
+def test_damage_of_the_map_is_told(tmp_path: Path, where: str) -> None:
+    spec = StoreSpec("map", (map_array("crop", "uint8", TILE_PX, {}),))
+    store = Store.create(tmp_path / "map.zarr", grid_of(FIRST), spec)
+    store.write(ZONE, "crop", FIRST.box(10), np.arange(96 * 96, dtype=np.uint8).reshape(96, 96))
+    path = store.path / ZONE / "r10m" / "crop" / "c" / "0" / "0"
+    data = path.read_bytes()
+    spoilt = {"empty": b"", "header": bytes(16) + data[16:], "short": data[:-9], "longer": data + b"x"}
+    path.write_bytes(spoilt[where])
+    with pytest.raises(ReadError, match="damaged"):
+        store.read(ZONE, "crop", FIRST.box(10))
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    store = small_cube(tmp_path / "cube.zarr")
+    (store.path / ZONE / "r10m" / "reflectance" / "c" / "0" / "0" / "0" / "0").mkdir(parents=True)
+    with pytest.raises(ReadError, match="cannot be read"):
+        store.read(ZONE, "reflectance", FIRST.box(10))
 
 
 def test_a_store_crosses_processes(tmp_path: Path) -> None:
