@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.config import find_project
-from cropcube.cube.ledger import Ledger, digest
+from cropcube.cube.ledger import Ledger, Record, digest
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord
@@ -143,8 +143,9 @@ def train(
     labels = open_labels(options.labels, legend, options.label_field)
     laid = lay(labels, legend, project.spec.grid, project.spec.region)
     blocks = plan_blocks(project.spec.region, project.spec.grid, options.block_m)
+    records = _tile_records(project, spec, laid)
+    unfinished = [record.key for record in records if record.details.get("unfinished_builds")]
     samples, dropped = collect_samples(store, layout, legend, laid)
-    records = _tile_records(project, spec, samples.index)
     samples = _split(samples, blocks, options.fit.seed)
     fitted = fit_classifier(
         options.classifier, options.fit, samples.of_set("train"), samples.of_set("validation"), progress
@@ -152,14 +153,13 @@ def train(
     card = _card(project, spec, samples, fitted, options) | {
         "labels": LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped),
         "split": _split_record(samples, blocks, options.fit.seed),
-        "features_digest": digest(*records),
+        "features_digest": digest(*(record.content_digest for record in records)),
     }
     path = (options.model or project.model_path).resolve()
     written = save_model(path, fitted.classifier, ModelCard(**card), samples.index)
     baseline = majority_accuracy(samples.of_set("train").counts(), samples.of_set("validation").counts())
-    return TrainSummary(
-        written, path, fitted.scores, baseline, fitted.history, fitted.best_epoch, _warnings(samples, labels)
-    )
+    warnings = _warnings(samples, labels, unfinished)
+    return TrainSummary(written, path, fitted.scores, baseline, fitted.history, fitted.best_epoch, warnings)
 
 
 def open_features(project: Project, name: str) -> tuple[Store, FeatureSpec]:
@@ -205,11 +205,13 @@ def collect_samples(store: Store, layout: InputLayout, legend: Legend, laid: Lai
     return samples.select(seen), dropped
 
 
-def _tile_records(project: Project, spec: FeatureSpec, index: SampleIndex) -> list[str]:
-    """Return the content digests of the features of all tiles that hold samples; refuses where one is not done."""
+def _tile_records(project: Project, spec: FeatureSpec, laid: Laid) -> list[Record]:
+    """Return the ledger's records of the features of all tiles that hold labels; refuses where one is not done."""
     side = project.spec.tile_px
-    places = np.unique(np.stack([index.zone, index.row // side, index.col // side]).astype(np.int64), axis=1).T.tolist()
-    keys = [f"features/{spec.name}/{index.zones[zone]}/r{row:04d}c{col:04d}" for zone, row, col in places]
+    keys = []
+    for zone, (rows, cols, _) in sorted(laid.zones.items()):
+        for row, col in np.unique(np.column_stack([rows // side, cols // side]), axis=0).tolist():
+            keys.append(f"features/{spec.name}/{zone}/r{row:04d}c{col:04d}")
     ledger = Ledger(project.ledger_path)
     records = {key: ledger.read(key) for key in keys}
     undone = [key for key, record in records.items() if record is None or record.state not in ("done", "incomplete")]
@@ -218,7 +220,7 @@ def _tile_records(project: Project, spec: FeatureSpec, index: SampleIndex) -> li
             f"the features {spec.name} are not done in {len(undone)} of {len(keys)} tiles with labels ({undone[0]})",
             f"Run `{features_command(spec)}` again; it does what is missing.",
         )
-    return [record.content_digest for record in records.values() if record]
+    return [record for record in records.values() if record]
 
 
 def _split(samples: Samples, blocks: Blocks, seed: int) -> Samples:
@@ -266,9 +268,11 @@ def _installed(package: str) -> bool:
     return next(iter(importlib.metadata.distributions(name=package)), None) is not None
 
 
-def _warnings(samples: Samples, labels: Labels) -> tuple[str, ...]:
+def _warnings(samples: Samples, labels: Labels, unfinished: list[str]) -> tuple[str, ...]:
     counts = samples.index.counts(samples.legend.names)
     found = []
+    if unfinished:
+        found.append(f"{len(unfinished)} tiles with samples have features of an unfinished build ({unfinished[0]})")
     absent = [name for name in samples.legend.names if not any(counts[part][name] for part in SETS)]
     if absent:
         found.append(f"no samples in {labels.path.name}: {', '.join(absent)}")

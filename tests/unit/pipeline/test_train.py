@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
-from cropcube.cube.ledger import Ledger
+from cropcube.cube.ledger import Ledger, Record
+from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.model.checkpoint import load_model, load_samples
 from cropcube.model.classifier import FitOptions, classify
@@ -69,7 +70,6 @@ def test_a_trained_model_carries_all_that_evaluate_needs(project, classifier):
     assert card.labels.label_field == "crop"
     assert card.split.block_m == 160
     assert index.counts(card.class_names) == card.split.counts == summary.as_dict()["samples"]
-    from cropcube.cube.store import Store
     from cropcube.features.model_input import InputLayout
 
     layout = InputLayout.of_card(card, project.spec.sensor)
@@ -129,10 +129,20 @@ def test_features_that_are_not_done_everywhere_are_refused(project):
     ledger = Ledger(project.ledger_path)
     tile = next(project.spec.grid.zones[0].tiles())
     ledger.withdraw(f"features/{SPEC.name}/utm31n/{tile.name}")
+    store = Store.open(project.features_path(SPEC.name), writable=True)
+    for resolution_m in (10, 20):
+        store.erase("utm31n", "median", tile.box(resolution_m))
     with pytest.raises(MissingError) as caught:
         train(project.root, options(project))
     assert tile.name in caught.value.what
     assert "--window 10" in caught.value.next_step
+
+
+def test_features_of_unfinished_builds_are_said(project):
+    tile = next(project.spec.grid.zones[0].tiles())
+    key = f"features/{SPEC.name}/utm31n/{tile.name}"
+    Ledger(project.ledger_path).write(Record(key, "0" * 64, "done", {"unfinished_builds": ["build/x"]}))
+    assert any("unfinished build" in warning for warning in train(project.root, options(project)).warnings)
 
 
 @pytest.mark.parametrize(
