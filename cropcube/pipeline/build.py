@@ -14,7 +14,7 @@ from cropcube.config import Project, create_project
 from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
-from cropcube.errors import MissingError, ResourceError
+from cropcube.errors import ConflictError, MissingError, ResourceError
 from cropcube.pipeline.build_estimate import COMPRESSION, BuildEstimate, estimate_from_orbits
 from cropcube.pipeline.build_options import (
     BuildOptions,
@@ -33,6 +33,7 @@ from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
     from cropcube.cube.ledger import Record
+    from cropcube.pipeline.stage import StageSummary
 
 STAGE = "build"
 
@@ -74,20 +75,37 @@ def build(
         return _dry_run(Project(root, spec), options, run, say)
     project = create_project(root, spec)
     catalog = _catalog(project, options, say)
-    ledger = Ledger(project.ledger_path)
-    ledger.sweep()
+    planned = _prepare(project, catalog, options)
+    stage = run_stage(project, STAGE, [item.task for item in planned], BUILD, run)
+    _sweep(project)
+    return _summary(project, catalog, stage, options)
+
+
+def _prepare(project: Project, catalog: FrozenCatalog, options: BuildOptions) -> list[PlannedTask]:
+    """Return the tasks, with the store laid out for them, or refuse before the first read."""
+    ledger, spec = Ledger(project.ledger_path), project.spec
     if not Store.exists(project.cube_path):
         ledger.withdraw_all(STAGE)
-    standing_records = {record.key: record for record in ledger.records(STAGE)}
-    planned = list(plan(project, catalog, options.verify, frozenset(standing_records)))
+    standing = {record.key: record for record in ledger.records(STAGE)}
+    planned = list(plan(project, catalog, options.verify, frozenset(standing)))
     _refuse_nothing(project, catalog, planned)
-    _refuse_without_room(root, _estimate(catalog, planned, standing_records))
-    Store.create(project.cube_path, spec.grid, cube_spec(spec.season, spec.sensor, spec.tile_px)).sweep()
-    stage = run_stage(project, STAGE, [item.task for item in planned], BUILD, run)
-    records = {record.key: record for record in ledger.records(STAGE)}
+    _refuse_without_room(project.root, _estimate(catalog, planned, standing))
+    Store.create(project.cube_path, spec.grid, cube_spec(spec.season, spec.sensor, spec.tile_px))
+    _sweep(project)
+    return planned
+
+
+def _sweep(project: Project) -> None:
+    """Remove what killed writers have left."""
+    Ledger(project.ledger_path).sweep()
+    Store.open(project.cube_path, writable=True).sweep()
+
+
+def _summary(project: Project, catalog: FrozenCatalog, stage: StageSummary, options: BuildOptions) -> BuildSummary:
+    records = {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
     ran = tally(records[report.key] for report in stage.reports if report.key in records)
     return BuildSummary(
-        project=str(root),
+        project=str(project.root),
         catalog=catalog.request,
         scenes=len(catalog),
         stage=stage,
@@ -103,7 +121,15 @@ def _catalog(project: Project, options: BuildOptions, say: Callable[[str], None]
     request = wanted_request(options, project.spec, frozen.request if frozen else None)
     if frozen is not None and not options.search and is_answered(request, frozen.request):
         return frozen
-    return freeze(request, project.spec.grid, project.scenes_path, say)
+    try:
+        return freeze(request, project.spec.grid, project.scenes_path, say)
+    except ConflictError:
+        # A second driver that began at the same time may have the answer, and taken away what we were gathering.
+        if frozen is None and project.scenes_path.exists():
+            answer = FrozenCatalog.open(project.scenes_path)
+            if is_answered(request, answer.request):
+                return answer
+        raise
 
 
 def _dry_run(project: Project, options: BuildOptions, run: RunOptions, say: Callable[[str], None]) -> DryRun:
