@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cropcube.domain.lattice import FINEST_M, PixelBox
-from cropcube.domain.season import SLAB_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,5 +71,5 @@ def _held_bytes(sensor: Sensor, tiles: Sequence[Tile], days: int) -> int:
     """Return the bytes of the days of a group, of the day being laid and of the shards being written."""
     box = bounding_box(tiles, FINEST_M)
     reading = BANDS_IN_FLIGHT * 2 * box.height * box.width
-    writing = 2 * SLAB_DAYS * day_bytes(sensor, tiles[0].box(FINEST_M))
+    writing = 2 * days * day_bytes(sensor, tiles[0].box(FINEST_M))
     return days * day_bytes(sensor, box) + day_bytes(sensor, box) + max(reading, writing)
