@@ -146,6 +146,14 @@ def create_project(root: Path, spec: ProjectSpec) -> Project:
     return project
 
 
+def discard_project(project: Project) -> None:
+    """Take back a specification that nothing has been built on, so that the folder is free for another."""
+    for name in (FILE_NAME, REGION_NAME):
+        (project.root / name).unlink(missing_ok=True)
+    if not any(project.root.iterdir()):
+        project.root.rmdir()
+
+
 def find_project(start: Path) -> Project:
     """Return the project that holds a folder: the folder itself or its nearest parent with a `cropcube.toml`.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.catalog.search import SearchRequest, freeze
-from cropcube.config import Project, create_project
+from cropcube.config import Project, create_project, discard_project
 from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
@@ -74,7 +74,12 @@ def build(
     if options.dry_run:
         return _dry_run(Project(root, spec), options, run, say)
     project = create_project(root, spec)
-    catalog = _catalog(project, options, say)
+    try:
+        catalog = _catalog(project, options, say)
+    except CropcubeError:
+        if standing is None and not project.scenes_path.exists():
+            discard_project(project)  # no scene was found: the next try may well name another region or season
+        raise
     planned = _prepare(project, catalog, options)
     stage = run_stage(project, STAGE, [item.task for item in planned], BUILD, run)
     _sweep(project)

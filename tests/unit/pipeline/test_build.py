@@ -10,7 +10,7 @@ from pyproj import Transformer
 from cropcube.config import read_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
-from cropcube.errors import ConflictError, InvalidInputError, MissingError, ResourceError
+from cropcube.errors import CatalogError, ConflictError, InvalidInputError, MissingError, ResourceError
 from cropcube.pipeline import build as build_module
 from cropcube.pipeline.build import build
 from cropcube.pipeline.build_options import BuildOptions
@@ -197,6 +197,22 @@ def test_another_specification_is_refused(tmp_path: Path) -> None:
     for changed in ({"season": "2020"}, {"bands": ("B03",)}, {"tile_px": 192}, {"crs": "EPSG:3035"}):
         with pytest.raises(ConflictError, match="another project"):
             build_small(project, catalog, **changed)
+    assert tree_bytes(project) == before
+
+
+def test_a_search_that_finds_nothing_leaves_the_folder_free(tmp_path: Path) -> None:
+    catalog = write_catalog(granules(), tmp_path / "scenes")
+    for wrong in ({"season": "2022"}, {"catalog": str(tmp_path / "nowhere.json")}):
+        with pytest.raises((MissingError, CatalogError)):
+            build_small(tmp_path / "project", catalog, **wrong)
+    assert build_small(tmp_path / "project", catalog).stage.failed == ()
+
+
+def test_a_project_that_stands_outlives_a_search_that_fails(tmp_path: Path) -> None:
+    project, _ = built(tmp_path)
+    before = tree_bytes(project)
+    with pytest.raises((MissingError, CatalogError)):
+        build_small(project, tmp_path / "nowhere.json", search=True)
     assert tree_bytes(project) == before
 
 
