@@ -14,7 +14,7 @@ from cropcube.config import Project, create_project, discard_project
 from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
-from cropcube.errors import CropcubeError, ConflictError, MissingError, ResourceError
+from cropcube.errors import ConflictError, CropcubeError, MissingError, ResourceError
 from cropcube.pipeline.build_estimate import COMPRESSION, BuildEstimate, estimate_from_orbits
 from cropcube.pipeline.build_options import (
     BuildOptions,

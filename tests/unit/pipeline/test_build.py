@@ -202,9 +202,9 @@ def test_another_specification_is_refused(tmp_path: Path) -> None:
 
 def test_a_search_that_finds_nothing_leaves_the_folder_free(tmp_path: Path) -> None:
     catalog = write_catalog(granules(), tmp_path / "scenes")
-    for wrong in ({"season": "2022"}, {"catalog": str(tmp_path / "nowhere.json")}):
+    for asked, season in ((catalog, "2022"), (tmp_path / "nowhere.json", SEASON)):
         with pytest.raises((MissingError, CatalogError)):
-            build_small(tmp_path / "project", catalog, **wrong)
+            build_small(tmp_path / "project", asked, season=season)
     assert build_small(tmp_path / "project", catalog).stage.failed == ()
 
 
