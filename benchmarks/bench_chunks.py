@@ -1,6 +1,6 @@
 """Chunks of the cube and of features: what each size costs to write, to read by tile, and to read by point.
 
-Usage: python benchmarks/bench_chunks.py [cube|features|codec]     (default: all three)
+Usage: python benchmarks/bench_chunks.py [cube|codec|features|zarr]     (default: all)
 
 Pixels are those of the shipped sample: every 64-pixel patch of a tile shows another date and another side of it, so
 that the compressor meets real texture and no patch twice. Figures are CPU seconds on one thread, best of three, with
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from cropcube.cube import shards
@@ -134,6 +135,43 @@ def measure_features(patches: NDArray[np.uint16], kind: str, inner_px: int) -> t
     )  # fmt: skip
 
 
+def compare_with_zarr(patches: NDArray[np.uint16]) -> Iterator[tuple[str, ...]]:
+    """Write and read the days present of a tile, ourselves and by zarr-python; once each."""
+    array = next(a for a in cube_spec(SEASON, SENTINEL2, TILE.tile_px).arrays if a.resolution_m == 10)
+    days = list(range(0, SEASON.days, EVERY_DAYS))
+    box, zone = TILE.box(10), TILE.lattice.name
+    raw = len(days) * 2 * len(BANDS) * box.height * box.width
+    with tempfile.TemporaryDirectory() as folder:
+        store = store_of(Path(folder), array)
+        stored: Any = zarr.open_group(store.path, mode="r+")[f"{zone}/{array.group}/{array.name}"]
+        slabs = [SEASON.slab_days(slab) for slab in range(SEASON.slabs)]
+        seen = {day: day_of(patches, day) for day in days}
+
+        def write_zarr() -> None:
+            for span in slabs:
+                dense = np.zeros((len(span), len(BANDS), *box.shape), np.uint16)
+                for day in set(span) & set(days):
+                    dense[day - span.start] = seen[day]
+                stored[span.start : span.stop] = dense
+
+        def write_ours() -> None:
+            for span in slabs:
+                store.write_days(zone, array.name, box, span, {day: seen[day] for day in days if day in span})
+
+        work: dict[str, Callable[[], Any]] = {
+            "write, zarr": write_zarr,
+            "write, ours": write_ours,
+            "read, ours": lambda: store.read(zone, array.name, box, (days,)),
+            "read, zarr day": lambda: np.stack([stored[day] for day in days]),
+            "read, oindex": lambda: stored.oindex[days],
+        }
+        for name, do in work.items():
+            began, wall = time.process_time(), time.perf_counter()
+            do()
+            spent, waited = time.process_time() - began, time.perf_counter() - wall
+            yield name, f"{spent:.2f}", f"{waited:.2f}", f"{raw / spent / 1e9:.2f}"
+
+
 def show(title: str, head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> None:
     """Print a table row by row."""
     print(f"\n{title}\n" + " ".join(f"{name:>14}" for name in head))
@@ -144,13 +182,16 @@ def show(title: str, head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> 
 def main() -> None:
     """Run what the command line asks for."""
     patches = textures(load_sample())
-    wanted = sys.argv[1:] or ["cube", "features", "codec"]
+    wanted = sys.argv[1:] or ["cube", "codec", "features", "zarr"]
     cube_head = ("codec", "inner px", "ratio", "write GB/s", "tile GB/s", "one day ms", "64x64 ms", "point ms")
     if "cube" in wanted:
         sizes = (64, 96, 128, 192, 256, 384, 768)
         show("Cube, 73 days x 4 bands x 768 px", cube_head, (measure_cube(patches, size, "lz4") for size in sizes))
     if "codec" in wanted:
         show("Codecs", cube_head, (measure_cube(patches, 256, codec) for codec in ("lz4", "zstd", "blosclz")))
+    if "zarr" in wanted:
+        head = ("work", "CPU s", "wall s", "GB/s of CPU")
+        show("73 of 365 days x 4 bands x 768 px", head, compare_with_zarr(patches))
     if "features" in wanted:
         head = ("kind", "inner px", "ratio", "write GB/s", "tile GB/s", "strips GB/s", "point ms", "chunk MiB")
         sizes = (16, 32, 48, 64, 96, 128, 192, 256, 768)
