@@ -1,9 +1,9 @@
 """Zarr v3 shards and chunks, packed and unpacked with as many threads as the caller has.
 
 The format is Zarr's own (sharding_indexed with its index at the end; blosc and, in shards, crc32c), and zarr-python
-reads it. But pixels do not go through zarr-python: measured on a tile of 73 dates, ten bands, 768 px, it took tens of
-seconds to read the dates that are present out of a year, and twelve to write them, because it handles every inner chunk
-of every absent day in an event loop. Chunks lie in C order, so that those of one day are neighbours in the file, and
+reads it. But pixels do not go through zarr-python, which handles every inner chunk of every absent day in an event
+loop (measured by benchmarks/bench_chunks.py: four bands of a tile on 73 of 365 days are written in 1.4 s instead of 10
+and read in 1.2 s instead of 2.7 day by day, 52 by a list of days). Chunks lie in C order, so that those of one day are neighbours in the file, and
 the bytes depend on nothing but the values.
 """
 
