@@ -3,8 +3,8 @@
 The format is Zarr's own (sharding_indexed with its index at the end; blosc and, in shards, crc32c), and zarr-python
 reads it. But pixels do not go through zarr-python, which handles every inner chunk of every absent day in an event
 loop (measured by benchmarks/bench_chunks.py: four bands of a tile on 73 of 365 days are written in 1.4 s instead of 10
-and read in 1.2 s instead of 2.7 day by day, 52 by a list of days). Chunks lie in C order, so that those of one day are neighbours in the file, and
-the bytes depend on nothing but the values.
+and read in 1.2 s instead of 2.7 day by day, 52 by a list of days). Chunks lie in C order, so
+that those of one day are neighbours in the file, and the bytes depend on nothing but the values.
 """
 
 from __future__ import annotations
