@@ -73,7 +73,7 @@ def write_cog(store: Store, spec: CogSpec, target: Path) -> int:
     """
     scratch = _scratch_beside(target)
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO", GDAL_NUM_THREADS="1"):
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO"):
             plain, done = scratch / "plain.tif", scratch / "cog.tif"
             _write_plain(store, spec, plain)
             rasterio.shutil.copy(str(plain), str(done), driver="COG", **_cog_options(spec))
@@ -153,6 +153,7 @@ def _cog_options(spec: CogSpec) -> dict[str, str]:
         "BLOCKSIZE": str(BLOCK_PX),
         "BIGTIFF": "IF_SAFER",
         "SPARSE_OK": "TRUE",
+        "NUM_THREADS": "ALL_CPUS",
         "OVERVIEWS": "IGNORE_EXISTING",
         "OVERVIEW_RESAMPLING": "MODE" if spec.array == CROP else "AVERAGE",
     }

@@ -104,9 +104,9 @@ def classify(model: MapModel, inputs_NBS: NDArray[np.float32]) -> tuple[NDArray[
 
 def strip_bytes(layout: InputLayout, tile_px: int) -> int:
     """Return the bytes that reading and arranging a strip takes at most: features, a group and its temporaries."""
-    steps = len(layout.steps)
-    strip = sum(4 * steps * STRIP_PX * tile_px * (FINEST_M / r) ** 2 for r in layout.resolutions_m)
-    return int(3 * strip) + 64 * GROUP_PX * len(layout.bands) * steps + 16 * tile_px * tile_px
+    steps, size = len(layout.steps), 4 if layout.kind == "harmonic" else 2
+    strip = sum(size * steps * STRIP_PX * tile_px * (FINEST_M / r) ** 2 for r in layout.resolutions_m)
+    return int(2 * strip) + 64 * GROUP_PX * len(layout.bands) * steps + 16 * tile_px * tile_px
 
 
 def _rows_of(tile: Tile, rows: slice) -> PixelBox:

@@ -15,7 +15,7 @@ from cropcube.domain.map_product import CROP, legend_of
 from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ModelMismatchError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
-from cropcube.pipeline.model_check import check_fit, digest_of
+from cropcube.pipeline.model_check import check_fit, digest_of, open_model_features
 from cropcube.pipeline.report_files import ReportFiles, ReportInput, write_report
 from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
 from cropcube.pipeline.train import collect_samples
@@ -145,7 +145,7 @@ class _Judged:
     @property
     def features(self) -> Store:
         """The features that it takes."""
-        return Store.open(self.project.features_path(self.layout.feature))
+        return open_model_features(self.project, self.card)
 
 
 def _judge(project: Project, options: EvaluateOptions) -> _Judged:

@@ -24,8 +24,6 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
     ------
     ModelMismatchError
         If sensor, bands, steps or the options of the features differ.
-    MissingError
-        If the project does not have the model's features yet.
     """
     spec = FeatureSpec.from_dict(card.feature_spec)
     sensor = project.spec.sensor
@@ -45,14 +43,26 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
             f"the season {project.spec.season} gives {len(steps)}",
             make,
         )
+    kept = tuple(bands[band] for band in card.bands)
+    return InputLayout(spec.name, spec.kind, card.bands, kept, tuple(str(step) for step in steps))
+
+
+def open_model_features(project: Project, card: ModelCard) -> Store:
+    """Open the features that a model takes.
+
+    Raises
+    ------
+    MissingError
+        If the project does not have them yet; the message names the command that makes them.
+    """
+    spec = FeatureSpec.from_dict(card.feature_spec)
     path = project.features_path(spec.name)
     if not Store.exists(path):
         raise MissingError(
-            f"{model_path} takes the features {spec.name}, which the project does not have",
+            f"{project.root} has no features {spec.name}, which the model takes",
             f"Run `{features_command(spec)}` first.",
         )
-    kept = tuple(bands[band] for band in card.bands)
-    return InputLayout(spec.name, spec.kind, card.bands, kept, tuple(str(step) for step in steps))
+    return Store.open(path)
 
 
 def features_command(spec: FeatureSpec) -> str:

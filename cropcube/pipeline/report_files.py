@@ -185,9 +185,9 @@ def _detail_section(content: ReportInput, standing: bool) -> Section:
     """Return composite, labels and map of the place with the most labels, side by side."""
     project = content.project
     box = detail_box(project, content.index)
-    store = Store.open(project.features_path(content.card.feature))
+    features = project.features_path(content.card.feature)
     zone, panels, words = box.lattice.name, [], []
-    seen = composite(store, zone, box)
+    seen = composite(Store.open(features), zone, box) if Store.exists(features) else None
     if seen is not None:
         panels.append(Panel("Near infrared, red, green", paint_composite(_raster(box, seen.values))))
         words.append(_composite_words(content.card, project, seen.step, seen.filled))

@@ -136,6 +136,15 @@ def test_the_map_is_scored_on_labels_of_their_own(project, tmp_path: Path):
     assert any("no data in the map" in said for said in summary.accuracy.remarks())
 
 
+def test_the_map_is_scored_without_features_too(project, tmp_path: Path):
+    write_labels(project, tmp_path / "fields.tif")
+    shutil.rmtree(project.root / "features")
+    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif"))
+    assert summary.accuracy.scores.overall_accuracy > 0.95
+    with pytest.raises(MissingError, match="cropcube features"):
+        evaluate(project.root)
+
+
 def test_the_labels_of_training_are_only_scored_in_the_test_blocks(project, tmp_path: Path, monkeypatch):
     from cropcube.pipeline import evaluate as verb
 

@@ -189,6 +189,14 @@ def test_a_map_with_another_legend_is_only_replaced_when_asked(project):
     assert not [path for path in project.root.rglob(".map*/**/*") if path.is_file()]
 
 
+def test_other_colours_are_not_another_legend(project):
+    predict(project.root, PredictOptions(), SERIAL)
+    painted = Legend.of([(entry.code, entry.name, "") for entry in LEGEND.classes])
+    rewrite_card(project, legend=painted)
+    predict(project.root, PredictOptions(), SERIAL)
+    assert legend_of(Store.open(project.map_path).array("crop", 10).attrs) == painted
+
+
 def test_another_model_with_the_same_legend_replaces_the_map(project, tmp_path: Path):
     predict(project.root, PredictOptions(), SERIAL)
     before = Store.open(project.map_path).attrs["model_digest"]
