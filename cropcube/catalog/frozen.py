@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -101,7 +101,7 @@ class FrozenCatalog:
     def __len__(self) -> int:
         return self.count
 
-    def scenes(self, days: range, season: Season) -> list[Scene]:
+    def scenes(self, days: range, season: Season, ids: Collection[str] | None = None) -> list[Scene]:
         """Return the scenes of some days, ordered by id; only the months around them are read.
 
         Parameters
@@ -110,6 +110,8 @@ class FrozenCatalog:
             Solar days counted from the season's start.
         season
             The season that they are counted in.
+        ids
+            Only these scenes; no other becomes an object.
 
         Raises
         ------
@@ -123,6 +125,8 @@ class FrozenCatalog:
         found: list[Scene] = []
         for table in self._tables(self._groups(first, last), None):
             kept = table.filter(pc.is_in(table[_DAY], value_set=wanted))
+            if ids is not None:
+                kept = kept.filter(pc.is_in(kept["id"], value_set=pa.array(sorted(ids), pa.string())))
             found += scenes_of(kept, self.path.parent)
         return sorted(found, key=lambda scene: scene.id)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from cropcube.errors import ReadError
 from cropcube.observations.aligned import box_of_file, read_window
 from cropcube.observations.files import Access, SceneFiles
 from cropcube.observations.retry import Retry
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.scene import Scene
     from cropcube.domain.sensor import Sensor
-    from cropcube.errors import ReadError
     from cropcube.observations.reader import ReadCounts, Reader
+
+
+PATIENCE = 3
+"""After so many files in a row that used up all attempts, others get one each until one succeeds: a server that is down
+would otherwise hold every file of a task for a quarter of a minute."""
 
 
 @dataclass
@@ -27,6 +32,8 @@ class SceneReader:
 
     files: SceneFiles
     retry: Retry = field(default_factory=Retry)
+    given_up: int = 0
+    "Files in a row that used up all attempts."
 
     @property
     def counts(self) -> ReadCounts:
@@ -49,7 +56,14 @@ class SceneReader:
                     return read_warped(file, box, self.counts)
                 return read_window(file, covered, box, self.counts)
 
-        return self.retry.call(once, self._count_retry)
+        retry = self.retry if self.given_up < PATIENCE else replace(self.retry, attempts=1)
+        try:
+            pixels = retry.call(once, self._count_retry)
+        except ReadError as error:
+            self.given_up += error.transient
+            raise
+        self.given_up = 0
+        return pixels
 
     def _count_retry(self, error: ReadError) -> None:
         self.counts.add(retries=1)

@@ -28,6 +28,8 @@ UNRECOGNISED = "not recognized as being in a supported file format"
 TIFF_SUFFIXES = (".tif", ".tiff")
 GDAL_OPTIONS: Mapping[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_CACHEMAX": 64
+    << 20,  # bytes, to rasterio; by default a twentieth of the machine, in every worker, for blocks that are read once
     "GDAL_HTTP_MAX_RETRY": "0",  # retries are ours, so that they are counted and classified in one place
     "GDAL_HTTP_CONNECTTIMEOUT": "20",
     "GDAL_HTTP_TIMEOUT": "120",

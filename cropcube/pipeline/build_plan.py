@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from cropcube.pipeline.build_memory import bounding_box, task_memory_bytes
 from cropcube.pipeline.stage import StageTask
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
     from cropcube.catalog.frozen import FrozenCatalog
     from cropcube.config import Project, ProjectSpec
-    from cropcube.domain.lattice import Lattice, ZoneGrid
+    from cropcube.domain.lattice import Lattice
     from cropcube.domain.scene import Scene
     from cropcube.domain.sensor import Sensor
 
@@ -80,13 +81,15 @@ def plan(project: Project, catalog: FrozenCatalog, verify: bool, known: frozense
     spec = project.spec
     for slab in range(spec.season.slabs):
         scenes = catalog.scenes(spec.season.slab_days(slab), spec.season)
+        facts = [_facts(scene, spec, project.root) for scene in scenes]
         for zone in spec.grid.zones:
-            touching = _touching(zone, scenes if spec.epsg else own_scenes(scenes, zone.lattice))
-            for square, tiles in zone.squares().items():
+            squares = zone.squares()
+            touching = _touching(squares, facts if spec.epsg else own_scenes(facts, zone.lattice))
+            for square, tiles in squares.items():
                 key = task_key(zone.lattice.name, slab, square)
                 here = touching.get(square, [])
                 if here or key in known:
-                    yield _planned(project, BuildSquare(zone.lattice.name, square, slab, tiles, (), verify), here)
+                    yield _planned(spec, BuildSquare(zone.lattice.name, square, slab, tiles, (), verify), here)
 
 
 def task_key(zone: str, slab: int, square: tuple[int, int]) -> str:
@@ -94,80 +97,119 @@ def task_key(zone: str, slab: int, square: tuple[int, int]) -> str:
     return f"build/{zone}/s{slab:03d}/r{square[0]:04d}c{square[1]:04d}"
 
 
-def own_scenes(scenes: Sequence[Scene], lattice: Lattice) -> list[Scene]:
+def own_scenes(facts: Sequence[SceneFacts], lattice: Lattice) -> list[SceneFacts]:
     """Return the scenes that Sentinel-2's own lattice of a UTM zone is built from.
 
     Those of another zone are left out: the granules of a zone cover all that the zone owns, on its own grid.
     """
-    return [scene for scene in scenes if scene.epsg == lattice.epsg or not _is_utm(scene.epsg)]
+    return [each for each in facts if each.scene.epsg == lattice.epsg or not _is_utm(each.scene.epsg)]
 
 
-def build_digest(square: BuildSquare, scenes: Sequence[Scene], spec: ProjectSpec, root: Path) -> str:
-    """Return the digest of everything that decides a task's data: its own scenes, tiles, bands and the algorithm."""
-    names = [band.name for band in (*spec.sensor.bands, spec.sensor.quality)]
+def build_digest(square: BuildSquare, scenes: Sequence[str], spec: ProjectSpec) -> str:
+    """Return the digest of everything that decides a task's data: its own scenes, tiles, bands and the algorithm.
+
+    Parameters
+    ----------
+    square
+        The task.
+    scenes
+        Fingerprints of its scenes, in the order of their ids.
+    spec
+        The project's.
+    """
     return digest(
         {
             "revision": REVISION,
             "sensor": spec.sensor.name,
-            "bands": names,
+            "bands": [band.name for band in spec.sensor.bands],
             "days": [str(spec.season.start), spec.season.days, square.slab],
             "zone": square.zone,
             "tiles": [tile.name for tile in square.tiles],
             "tile_px": spec.tile_px,
-            "scenes": [_identity(scene, names, root) for scene in scenes],
+            "scenes": list(scenes),
         }
     )
 
 
-def _planned(project: Project, square: BuildSquare, scenes: Sequence[_Overlap]) -> PlannedTask:
-    spec, own = project.spec, [overlap.scene for overlap in scenes]
-    days = {scene.solar_day for scene in own}
-    whole = BuildSquare(
-        square.zone, square.square, square.slab, square.tiles, tuple(scene.id for scene in own), square.verify
+def fingerprint(scene: Scene, sensor: Sensor, root: Path) -> str:
+    """Return the digest of all that a scene gives to the cube: its files, radiometry, day and place in the order."""
+    files = {}
+    for band in (*sensor.bands, sensor.quality):
+        asset = scene.assets.get(band.name)
+        if asset is not None:
+            files[band.name] = [_portable(asset.href, root), asset.checksum, asset.size]
+    return digest(
+        {
+            "id": scene.id,
+            "day": str(scene.solar_day),
+            "baseline": scene.baseline,
+            "epsg": scene.epsg,
+            "radiometry": [scene.radiometry.scale, scene.radiometry.offset],
+            "files": files,
+        }
     )
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """A scene and what planning needs of it, worked out once and not for every square."""
+
+    scene: Scene
+    day: date
+    fingerprint: str
+    file_bytes: float
+
+
+def _facts(scene: Scene, spec: ProjectSpec, root: Path) -> SceneFacts:
+    size = sum(file_bytes(scene, band) for band in (*spec.sensor.bands, spec.sensor.quality))
+    return SceneFacts(scene, scene.solar_day, fingerprint(scene, spec.sensor, root), size)
+
+
+def _planned(spec: ProjectSpec, square: BuildSquare, overlaps: Sequence[_Overlap]) -> PlannedTask:
+    whole = replace(square, scenes=tuple(overlap.facts.scene.id for overlap in overlaps))
+    covered: dict[date, float] = {}
+    for overlap in overlaps:
+        covered[overlap.facts.day] = min(1.0, covered.get(overlap.facts.day, 0.0) + overlap.of_square)
     task = StageTask(
         task_key(square.zone, square.slab, square.square),
-        build_digest(whole, own, spec, project.root),
+        build_digest(whole, [overlap.facts.fingerprint for overlap in overlaps], spec),
         whole,
-        task_memory_bytes(spec.sensor, square.tiles, len(days)),
+        task_memory_bytes(spec.sensor, square.tiles, len(covered)),
     )
-    covered: dict[Any, float] = {}
-    for overlap in scenes:
-        day = overlap.scene.solar_day
-        covered[day] = min(1.0, covered.get(day, 0.0) + overlap.of_square)
     pixels = sum(tile.tile_px**2 for tile in square.tiles)
-    per_pixel = bytes_per_pixel(spec.sensor)
-    read = sum(_read_bytes(overlap, spec.sensor) for overlap in scenes)
-    return PlannedTask(task, len(own), len(days), round(read), round(sum(covered.values()) * pixels * per_pixel))
+    read = sum(overlap.facts.file_bytes * min(1.0, overlap.of_scene) for overlap in overlaps)
+    store = sum(covered.values()) * pixels * bytes_per_pixel(spec.sensor)
+    return PlannedTask(task, len(overlaps), len(covered), round(read), round(store))
 
 
 @dataclass(frozen=True)
 class _Overlap:
     """A scene that touches a square."""
 
-    scene: Scene
+    facts: SceneFacts
     of_scene: float
     "Share of the footprint that lies in the square."
     of_square: float
     "Share of the square that lies in the footprint."
 
 
-def _touching(zone: ZoneGrid, scenes: Sequence[Scene]) -> dict[tuple[int, int], list[_Overlap]]:
-    """Return by square the scenes whose footprint comes near it, ordered by id."""
-    if not scenes:
+def _touching(
+    squares: Mapping[tuple[int, int], tuple[Tile, ...]], facts: Sequence[SceneFacts]
+) -> dict[tuple[int, int], list[_Overlap]]:
+    """Return by square the scenes whose footprint comes near it, in the order of `facts`."""
+    if not facts:
         return {}
-    footprints = footprints_in([scene.geometry for scene in scenes], zone.lattice)
-    squares = zone.squares()
+    lattice = next(iter(squares.values()))[0].lattice
+    footprints = footprints_in([each.scene.geometry for each in facts], lattice)
     boxes = np.array([shapely.box(*bounding_box(tiles, FINEST_M).bounds) for tiles in squares.values()], dtype=object)
     pairs = shapely.STRtree(footprints).query(boxes, predicate="dwithin", distance=MARGIN_M)
-    common = shapely.area(shapely.intersection(boxes[pairs[0]], _valid(footprints[pairs[1]])))
-    own, of = shapely.area(footprints[pairs[1]]), shapely.area(boxes[pairs[0]])
+    common = shapely.area(shapely.intersection(boxes[pairs[0]], _valid(footprints)[pairs[1]]))
+    own, of = shapely.area(footprints)[pairs[1]], shapely.area(boxes)[pairs[0]]
     keys = list(squares)
     found: dict[tuple[int, int], list[_Overlap]] = {}
     for number in np.lexsort((pairs[1], pairs[0])):
-        overlap = _Overlap(
-            scenes[pairs[1][number]], common[number] / max(own[number], 1.0), common[number] / of[number]
-        )
+        of_scene, of_square = common[number] / max(own[number], 1.0), common[number] / of[number]
+        overlap = _Overlap(facts[pairs[1][number]], float(of_scene), float(of_square))
         found.setdefault(keys[pairs[0][number]], []).append(overlap)
     return found
 
@@ -184,31 +226,9 @@ def _is_utm(epsg: int | None) -> bool:
     return epsg is not None and (32601 <= epsg <= 32660 or 32701 <= epsg <= 32760)
 
 
-def _identity(scene: Scene, names: Sequence[str], root: Path) -> Mapping[str, Any]:
-    files = {}
-    for name in names:
-        asset = scene.assets.get(name)
-        if asset is not None:
-            files[name] = [_portable(asset.href, root), asset.checksum, asset.size]
-    return {
-        "id": scene.id,
-        "day": str(scene.solar_day),
-        "baseline": scene.baseline,
-        "epsg": scene.epsg,
-        "radiometry": [scene.radiometry.scale, scene.radiometry.offset],
-        "files": files,
-    }
-
-
 def _portable(href: str, root: Path) -> str:
     """Return a local href relative to the project where it lies within, so that the folder can be moved."""
     if is_remote(href):
         return href
     relative = os.path.relpath(href, root)
     return href if relative.startswith("..") else relative
-
-
-def _read_bytes(overlap: _Overlap, sensor: Sensor) -> float:
-    """Return the bytes to read of one scene: its files' sizes, or what such files take, times the share needed."""
-    share = min(1.0, overlap.of_scene)
-    return sum(file_bytes(overlap.scene, band) for band in (*sensor.bands, sensor.quality)) * share

@@ -16,7 +16,7 @@ from cropcube.observations.choose import reader_for
 from cropcube.observations.day import observe_day
 from cropcube.observations.mosaic import CLEAR_CLASSES
 from cropcube.pipeline.build_memory import bounding_box, passes
-from cropcube.pipeline.build_plan import BuildSquare, build_digest
+from cropcube.pipeline.build_plan import BuildSquare, build_digest, fingerprint
 from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, StageWork, TaskResult
 
 if TYPE_CHECKING:
@@ -147,12 +147,12 @@ def _scenes(project: Project, task: StageTask) -> dict[int, list[Scene]]:
     """
     square: BuildSquare = task.payload
     season = project.spec.season
-    wanted = set(square.scenes)
     found: list[Scene] = []
-    if wanted:
+    if square.scenes:
         catalog = FrozenCatalog.open(project.scenes_path)
-        found = [scene for scene in catalog.scenes(season.slab_days(square.slab), season) if scene.id in wanted]
-    if build_digest(square, found, project.spec, project.root) != task.digest:
+        found = catalog.scenes(season.slab_days(square.slab), season, square.scenes)
+    prints = [fingerprint(scene, project.spec.sensor, project.root) for scene in found]
+    if build_digest(square, prints, project.spec) != task.digest:
         raise ConflictError(
             f"{task.key}: {project.scenes_path.name} was replaced while the build ran",
             "Another build searched the catalogue again. Run the same command again.",

@@ -200,3 +200,18 @@ def test_boxes_lie_where_the_test_thinks(remote: Remote) -> None:
     """The other lattice's box overlaps the granule, so that a read through stackstac returns pixels."""
     assert isinstance(ELSEWHERE, PixelBox)
     assert remote.reader().read(remote.scene, "B04", ELSEWHERE).any()
+
+
+def test_server_that_is_down_holds_no_task_up(remote: Remote) -> None:
+    """After three files that used up all attempts the others get one each, until one succeeds."""
+    remote.server.answers["B04.tif"] = [503] * 200
+    reader = remote.reader()
+    for _ in range(5):
+        with pytest.raises(ReadError):
+            reader.read(remote.scene, "B04", BOX)
+    assert len(remote.waits) == 3 * 4
+    remote.server.answers["B04.tif"] = []
+    reader.read(remote.scene, "B04", BOX)
+    remote.server.answers["B04.tif"] = [503, 503]
+    reader.read(remote.scene, "B04", BOX)
+    assert len(remote.waits) > 3 * 4
