@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from cropcube.cube.attrs import array_attrs, axis_attrs, group_attrs, spatial_ref_attrs
 from cropcube.cube.description import describe
@@ -29,7 +29,7 @@ COORDINATE_CHUNK = 65536
 
 def compressors(sharded: bool) -> tuple[BloscCodec | Crc32cCodec, ...]:
     """Return the codecs of pixels, as `shards` packs them; no checksum in what GDAL is to read."""
-    packed = BloscCodec(cname=CODEC, clevel=LEVEL, shuffle=BloscShuffle.bitshuffle)
+    packed = BloscCodec(cname=CODEC, clevel=LEVEL, shuffle="bitshuffle")
     return (packed, Crc32cCodec()) if sharded else (packed,)
 
 
