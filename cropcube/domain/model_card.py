@@ -83,6 +83,8 @@ class ModelCard:
     "Package versions at training."
     features_digest: str = ""
     "Of the ledger's records of the tiles that hold samples."
+    made_of: str = ""
+    "Digest of all that decides the model: the same again is not trained again."
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     "`weights` and `samples`: file name and sha256; filled in by `save_model`."
     version: int = CARD_VERSION

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,16 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger, Record, digest
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
-from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord
+from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.model_card import CLASSIFIERS, LabelSource, ModelCard, SplitRecord
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.layout import feature_spec_of
 from cropcube.features.model_input import InputLayout
 from cropcube.model.baselines import majority_accuracy
-from cropcube.model.checkpoint import save_model
+from cropcube.model.checkpoint import load_model, load_samples, save_model
 from cropcube.model.classifier import FitOptions, need_torch
 from cropcube.model.fit import fit_classifier
+from cropcube.model.metrics import scores
 from cropcube.pipeline.model_check import features_command
 from cropcube.run.memory import processors
 from cropcube.samples.index import SampleIndex
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
     from cropcube.model.classifier import Epoch, Fitted
     from cropcube.model.metrics import Scores
     from cropcube.run.options import RunOptions
-    from cropcube.samples.labels import Labels, Laid
+    from cropcube.samples.labels import Laid
 
+REVISION = 1
+"""Raised when the same labels, features and options would give another model."""
 UNOBSERVED = "without a clear observation"
 """Why samples are dropped: their features hold nothing."""
 
@@ -64,6 +68,12 @@ class TrainOptions:
     model: Path | None = None
     "Folder to write; None = the project's own."
 
+    def __post_init__(self) -> None:
+        if self.classifier not in CLASSIFIERS:
+            raise InvalidInputError(
+                f"classifier {self.classifier!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}."
+            )
+
 
 @dataclass(frozen=True)
 class TrainSummary:
@@ -78,6 +88,8 @@ class TrainSummary:
     history: tuple[Epoch, ...]
     best_epoch: int
     warnings: tuple[str, ...]
+    reused: bool = False
+    "Whether the model stood already, made of the same; `history` is then empty."
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, JSON-ready."""
@@ -92,6 +104,7 @@ class TrainSummary:
             "block_m": card.split.block_m,
             "samples": card.split.counts,
             "dropped": card.labels.dropped,
+            "reused": self.reused,
             "best_epoch": self.best_epoch,
             "epochs": [{"epoch": e.number, "loss": e.loss, "macro_f1": e.macro_f1} for e in self.history],
             "validation": self.scores.as_json() if self.scores else None,
@@ -107,6 +120,8 @@ def train(
     progress: Callable[[Epoch], None] | None = None,
 ) -> TrainSummary:
     """Fit a classifier to labels and write it with its card, its legend and its samples.
+
+    A model that stands there already, made of the same labels, features, options and versions, is left as it is.
 
     Parameters
     ----------
@@ -136,6 +151,34 @@ def train(
     # said in the card, since CropNet's weights depend on the number of threads
     options = replace(options, fit=replace(options.fit, threads=options.fit.threads or processors()))
     project = find_project(project_root)
+    job = _prepare(project, options)
+    path = (options.model or project.model_path).resolve()
+    standing = _standing(path, job.made_of)
+    if standing is not None:
+        return _summary(job, standing, path, None)
+    train_set, validation = job.samples.of_set("train"), job.samples.of_set("validation")
+    fitted = fit_classifier(options.classifier, options.fit, train_set, validation, progress)
+    card = save_model(path, fitted.classifier, _card(project, job, fitted, options), job.samples.index)
+    return _summary(job, card, path, fitted)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a model is made of."""
+
+    spec: FeatureSpec
+    samples: Samples
+    "Dealt to the three sets."
+    source: LabelSource
+    split: SplitRecord
+    features_digest: str
+    made_of: str
+    unfinished: tuple[str, ...]
+    "Features of unfinished builds."
+
+
+def _prepare(project: Project, options: TrainOptions) -> _Job:
+    """Read and check everything but the samples' features."""
     store, spec = open_features(project, options.feature)
     layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
     check_store(store, layout)
@@ -144,22 +187,44 @@ def train(
     laid = lay(labels, legend, project.spec.grid, project.spec.region)
     blocks = plan_blocks(project.spec.region, project.spec.grid, options.block_m)
     records = _tile_records(project, spec, laid)
-    unfinished = [record.key for record in records if record.details.get("unfinished_builds")]
+    features_digest = digest(*(record.content_digest for record in records))
     samples, dropped = collect_samples(store, layout, legend, laid)
     samples = _split(samples, blocks, options.fit.seed)
-    fitted = fit_classifier(
-        options.classifier, options.fit, samples.of_set("train"), samples.of_set("validation"), progress
+    source = LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped)
+    split = SplitRecord(
+        blocks.block_px * FINEST_M, options.fit.seed, dict(blocks.anchors), samples.index.counts(legend.names)
     )
-    card = _card(project, spec, samples, fitted, options) | {
-        "labels": LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped),
-        "split": _split_record(samples, blocks, options.fit.seed),
-        "features_digest": digest(*(record.content_digest for record in records)),
-    }
-    path = (options.model or project.model_path).resolve()
-    written = save_model(path, fitted.classifier, ModelCard(**card), samples.index)
-    baseline = majority_accuracy(samples.of_set("train").counts(), samples.of_set("validation").counts())
-    warnings = _warnings(samples, labels, unfinished)
-    return TrainSummary(written, path, fitted.scores, baseline, fitted.history, fitted.best_epoch, warnings)
+    made_of = digest(
+        REVISION, project.spec.digest, options.classifier, options.fit.for_card(options.classifier),
+        _versions(options.classifier), spec.as_dict(), features_digest, tuple(legend.as_json()), asdict(source), asdict(split),
+    )  # fmt: skip
+    unfinished = tuple(record.key for record in records if record.details.get("unfinished_builds"))
+    return _Job(spec, samples, source, split, features_digest, made_of, unfinished)
+
+
+def _standing(path: Path, made_of: str) -> ModelCard | None:
+    """Return the card of a whole model that stands and is made of the same."""
+    try:
+        _, card = load_model(path)
+        load_samples(path, card)
+    except (MissingError, InvalidInputError):
+        return None  # none, or a damaged one: it is made anew
+    return card if card.made_of == made_of else None
+
+
+def _summary(job: _Job, card: ModelCard, path: Path, fitted: Fitted | None) -> TrainSummary:
+    counts = job.samples.of_set("train").counts(), job.samples.of_set("validation").counts()
+    found = scores(np.array(card.scores["confusion"], dtype=np.int64), card.class_names) if card.scores else None
+    return TrainSummary(
+        card,
+        path,
+        found,
+        majority_accuracy(*counts),
+        fitted.history if fitted else (),
+        int(card.options["best_epoch"]),
+        _warnings(job.samples, job.source.file, job.unfinished),
+        reused=fitted is None,
+    )
 
 
 def open_features(project: Project, name: str) -> tuple[Store, FeatureSpec]:
@@ -233,30 +298,28 @@ def _split(samples: Samples, blocks: Blocks, seed: int) -> Samples:
     return Samples(samples.store, samples.layout, index.with_blocks(block, part), samples.legend)
 
 
-def _split_record(samples: Samples, blocks: Blocks, seed: int) -> SplitRecord:
-    return SplitRecord(blocks.block_px * 10, seed, dict(blocks.anchors), samples.index.counts(samples.legend.names))
-
-
-def _card(
-    project: Project, spec: FeatureSpec, samples: Samples, fitted: Fitted, options: TrainOptions
-) -> dict[str, Any]:
-    layout = samples.layout
-    return {
-        "classifier": options.classifier,
-        "feature": spec.name,
-        "feature_spec": spec.as_dict(),
-        "sensor": project.spec.sensor.name,
-        "bands": layout.bands,
-        "steps": layout.steps,
-        "scaling": fitted.scaling,
-        "gap_fill": layout.gap_rule,
-        "legend": samples.legend,
-        "options": options.fit.for_card(options.classifier) | {"best_epoch": fitted.best_epoch},
-        "scores": fitted.scores.as_json() if fitted.scores else {},
-        "region": project.spec.region.name,
-        "season": str(project.spec.season),
-        "versions": _versions(options.classifier),
-    }
+def _card(project: Project, job: _Job, fitted: Fitted, options: TrainOptions) -> ModelCard:
+    layout = job.samples.layout
+    return ModelCard(
+        classifier=options.classifier,
+        feature=job.spec.name,
+        feature_spec=job.spec.as_dict(),
+        sensor=project.spec.sensor.name,
+        bands=layout.bands,
+        steps=layout.steps,
+        scaling=fitted.scaling,
+        gap_fill=layout.gap_rule,
+        legend=job.samples.legend,
+        labels=job.source,
+        split=job.split,
+        options=options.fit.for_card(options.classifier) | {"best_epoch": fitted.best_epoch},
+        scores=fitted.scores.as_json() if fitted.scores else {},
+        region=project.spec.region.name,
+        season=str(project.spec.season),
+        versions=_versions(options.classifier),
+        features_digest=job.features_digest,
+        made_of=job.made_of,
+    )
 
 
 def _versions(classifier: str) -> dict[str, str]:
@@ -268,14 +331,14 @@ def _installed(package: str) -> bool:
     return next(iter(importlib.metadata.distributions(name=package)), None) is not None
 
 
-def _warnings(samples: Samples, labels: Labels, unfinished: list[str]) -> tuple[str, ...]:
+def _warnings(samples: Samples, label_file: str, unfinished: tuple[str, ...]) -> tuple[str, ...]:
     counts = samples.index.counts(samples.legend.names)
     found = []
     if unfinished:
         found.append(f"{len(unfinished)} tiles with samples have features of an unfinished build ({unfinished[0]})")
     absent = [name for name in samples.legend.names if not any(counts[part][name] for part in SETS)]
     if absent:
-        found.append(f"no samples in {labels.path.name}: {', '.join(absent)}")
+        found.append(f"no samples in {label_file}: {', '.join(absent)}")
     for part, verb in (("train", "learnt"), ("validation", "validated"), ("test", "tested")):
         lacking = [n for n in samples.legend.names if n not in absent and not counts[part][n]]
         if lacking:

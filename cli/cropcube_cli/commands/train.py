@@ -92,8 +92,9 @@ def _render(console: Console, summary: TrainSummary) -> None:
             f"macro-F1 {summary.scores.macro_f1:.3f} (commonest class alone: {summary.majority_accuracy:.3f})"
         )
     if summary.best_epoch:
-        console.print(f"kept epoch {summary.best_epoch} of {len(summary.history)}")
-    console.print(f"model: {summary.path}")
+        console.print(f"kept epoch {summary.best_epoch} of {card.options['epochs']}")
+    stood = " (stood already, made of the same)" if summary.reused else ""
+    console.print(f"model: {summary.path}{stood}")
 
 
 def _two(value: float | None) -> str:

@@ -27,6 +27,7 @@ CARD = ModelCard(
     season="2019-01-01/2019-02-15",
     versions={"numpy": "2.4"},
     features_digest="cd" * 32,
+    made_of="ef" * 32,
     files={"weights": {"name": "w", "sha256": "00"}},
 )
 

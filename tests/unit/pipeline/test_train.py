@@ -110,6 +110,31 @@ def test_the_same_training_gives_the_same_model(project):
     assert other.files["samples"] != cards[0].files["samples"]
 
 
+@pytest.mark.parametrize("change", ["nothing", "labels", "seed", "features", "damage"])
+def test_the_same_again_is_not_trained_again_and_another_is(project, change):
+    first = train(project.root, options(project))
+    before = {path.name: path.stat().st_mtime_ns for path in project.model_path.iterdir()}
+    wanted = options(project)
+    if change == "labels":
+        frame = gpd.read_file(wanted.labels)
+        frame.iloc[:-3].to_file(wanted.labels)
+    elif change == "seed":
+        wanted = replace(wanted, fit=replace(FAST, seed=3))
+    elif change == "features":
+        tile = next(project.spec.grid.zones[0].tiles())
+        Ledger(project.ledger_path).write(Record(f"features/{SPEC.name}/utm31n/{tile.name}", "1" * 64, "done", {}))
+    elif change == "damage":
+        next(project.model_path.glob("weights-*")).write_bytes(b"torn")
+    again = train(project.root, wanted)
+    assert again.reused == (change == "nothing")
+    load_model(project.model_path)
+    if change == "nothing":
+        assert {path.name: path.stat().st_mtime_ns for path in project.model_path.iterdir()} == before
+        assert again.card == first.card
+        assert again.scores.as_json() == first.scores.as_json()
+        assert again.as_dict()["warnings"] == first.as_dict()["warnings"]
+
+
 def test_legend_classes_without_samples_are_said(project):
     warnings = train(project.root, options(project)).warnings
     assert any("Hops" in warning for warning in warnings)
