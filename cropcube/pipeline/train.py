@@ -196,7 +196,8 @@ def _prepare(project: Project, options: TrainOptions) -> _Job:
     )
     made_of = digest(
         REVISION, project.spec.digest, options.classifier, options.fit.for_card(options.classifier),
-        _versions(options.classifier), spec.as_dict(), features_digest, tuple(legend.as_json()), asdict(source), asdict(split),
+        _versions(options.classifier), spec.as_dict(), features_digest, tuple(legend.as_json()),
+        asdict(source), asdict(split),
     )  # fmt: skip
     unfinished = tuple(record.key for record in records if record.details.get("unfinished_builds"))
     return _Job(spec, samples, source, split, features_digest, made_of, unfinished)
