@@ -44,6 +44,13 @@ def sign(href: str) -> str:
     return f"{href}?{_TOKENS.token(account, container)}"
 
 
+def forget(href: str) -> None:
+    """Drop the token that a host has refused, so that the next `sign` fetches a new one."""
+    parts = urlsplit(href)
+    if parts.hostname in SIGNED_HOSTS:
+        _TOKENS.forget(parts.hostname.split(".")[0], parts.path.lstrip("/").split("/")[0])
+
+
 def gdal_options(href: str) -> dict[str, str]:
     """Return the GDAL options that a file needs; credentials themselves are left to GDAL and its usual variables."""
     parts = urlsplit(href)
@@ -77,6 +84,11 @@ class TokenCache:
             if found is None or found[0] - SPARE <= datetime.now(UTC):
                 found = self._tokens[account, container] = self._fetch(account, container)
             return found[1]
+
+    def forget(self, account: str, container: str) -> None:
+        """Drop a token; nothing happens if there is none."""
+        with self._lock:
+            self._tokens.pop((account, container), None)
 
     def _fetch(self, account: str, container: str) -> tuple[datetime, str]:
         import urllib3

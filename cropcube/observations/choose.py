@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cropcube.errors import ReadError
@@ -48,22 +49,21 @@ class SceneReader:
         ReadError
             If the file cannot be read, is corrupt or is not what its item says; transient failures were retried.
         """
-
-        def once() -> NDArray[np.uint16] | NDArray[np.uint8]:
-            with self.files.opened(scene, band) as file:
-                covered = box_of_file(file.dataset, box.lattice, box.resolution_m)
-                if covered is None:
-                    return read_warped(file, box, self.counts)
-                return read_window(file, covered, box, self.counts)
-
         retry = self.retry if self.given_up < PATIENCE else replace(self.retry, attempts=1)
         try:
-            pixels = retry.call(once, self._count_retry)
+            pixels = retry.call(partial(self._once, scene, band, box), self._count_retry)
         except ReadError as error:
             self.given_up += error.transient
             raise
         self.given_up = 0
         return pixels
+
+    def _once(self, scene: Scene, band: str, box: PixelBox) -> NDArray[np.uint16] | NDArray[np.uint8]:
+        with self.files.opened(scene, band) as file:
+            covered = box_of_file(file.dataset, box.lattice, box.resolution_m)
+            if covered is None:
+                return read_warped(file, box, self.counts)
+            return read_window(file, covered, box, self.counts)
 
     def _count_retry(self, error: ReadError) -> None:
         self.counts.add(retries=1)

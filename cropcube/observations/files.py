@@ -47,6 +47,8 @@ class Access:
 
     sign: Callable[[str], str] = signing.sign
     gdal_options: Callable[[str], dict[str, str]] = signing.gdal_options
+    forget: Callable[[str], None] = signing.forget
+    "Told of an href whose signature was refused, so that the next one is new."
 
 
 @dataclass
@@ -96,7 +98,10 @@ class SceneFiles:
         """Return the classified error; where GDAL swallowed a refusal of the header, the server is asked once more."""
         if UNRECOGNISED in str(error) and signed.startswith(("http://", "https://")):
             error = OSError(f"{error}; {first_bytes(signed)}")
-        return read_error(label, asset.href, error, signed != asset.href)
+        failure = read_error(label, asset.href, error, signed != asset.href)
+        if failure.transient and signed != asset.href:
+            self.access.forget(asset.href)
+        return failure
 
     def _check(self, label: str, scene: Scene, band: str, dataset: Any) -> None:
         """Compare the opened file with what the item states.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cropcube.catalog.frozen import FrozenCatalog
+from cropcube.catalog.hrefs import is_remote
 from cropcube.cube.store import Store
 from cropcube.errors import ConflictError
 from cropcube.observations.choose import reader_for
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from cropcube.observations.day import DayPixels, FailedRead
     from cropcube.observations.reader import Reader
 
+REMOTE_READS = 8
+"""Files of a server that are asked for at the same time: they wait, and take no processor from the task's threads."""
 LISTED_FAILURES = 200
 """Failed reads that a record names; all are counted."""
 
@@ -105,7 +108,8 @@ class _Work:
         box = bounding_box(tiles, sensor.quality.resolution_m)
         days: dict[int, DayPixels] = {}
         for day, scenes in self.by_day.items():
-            seen = observe_day(scenes, sensor, box, reader, threads)
+            remote = any(is_remote(asset.href) for scene in scenes for asset in scene.assets.values())
+            seen = observe_day(scenes, sensor, box, reader, max(threads, REMOTE_READS) if remote else threads)
             self.failed += [failure for failure in seen.failed if failure not in self.failed]
             if seen.quality.any():
                 days[day] = seen

@@ -129,15 +129,17 @@ def test_stackstac_retries_too(remote: Remote) -> None:
 def test_expired_token_is_renewed(remote: Remote) -> None:
     remote.server.token = "new"
     tokens = iter(["old", "new", "new"])
-    access = Access(lambda href: f"{href}?sig={next(tokens)}", lambda href: {})
+    forgotten: list[str] = []
+    access = Access(lambda href: f"{href}?sig={next(tokens)}", lambda href: {}, forgotten.append)
     reader = remote.reader(access=access)
     np.testing.assert_array_equal(reader.read(remote.scene, "B04", BOX), remote.granule.bands["B04"])
     assert remote.waits == [1.0]
+    assert forgotten == [remote.scene.assets["B04"].href]
 
 
 def test_token_stays_out_of_messages(remote: Remote) -> None:
     remote.server.token = "new"
-    access = Access(lambda href: f"{href}?sig=SECRET", lambda href: {})
+    access = Access(lambda href: f"{href}?sig=SECRET", lambda href: {}, lambda href: None)
     with pytest.raises(ReadError, match="perhaps an expired token") as caught:
         remote.reader(access=access).read(remote.scene, "B04", BOX)
     assert "SECRET" not in str(caught.value)

@@ -120,3 +120,15 @@ def test_cdse_files_are_read_from_its_own_s3() -> None:
     assert not any("SECRET" in key or "ACCESS" in key for key in options)
     assert gdal_options("s3://bucket/B02.tif") == {}
     assert gdal_options("/local/B02.tif") == {}
+
+
+def test_a_refused_token_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    href = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/a/B02.tif"
+    with token_server([(200, token("ONE")), (200, token("TWO"))]) as (url, asked):
+        monkeypatch.setattr(signing, "_TOKENS", TokenCache(url))
+        assert sign(href).endswith("ONE")
+        signing.forget("https://example.org/sentinel2-l2/a/B02.tif")
+        assert sign(href).endswith("ONE")
+        signing.forget(href)
+        assert sign(href).endswith("TWO")
+    assert len(asked) == 2
