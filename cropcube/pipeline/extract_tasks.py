@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cropcube.pipeline.extract_places import Pixels
 
 CUBE, MAP = "cube", "map"
-BLOCK_PX = 256
+BLOCK_PX = 192
 """Points are read by blocks of this side: about a chunk of the cube."""
 GROUP_PX = 512
 """Polygons with their middle in one square of this side are read together."""

@@ -66,7 +66,7 @@ def test_features_may_be_nan() -> None:
 
 
 def test_largest_divisor() -> None:
-    assert [largest_divisor(side, 256) for side in (768, 384, 96, 960, 255, 257)] == [256, 192, 96, 240, 255, 1]
+    assert [largest_divisor(side, 192) for side in (768, 384, 96, 960, 255, 257)] == [192, 192, 96, 192, 85, 1]
 
 
 LAYOUT = cube_spec(Season.of_year(2023), SENTINEL2, 96).arrays[0]
