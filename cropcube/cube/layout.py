@@ -26,8 +26,8 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | tuple[JSON, ...] | Ma
 
 CUBE_CHUNK_PX = 192
 """Side of the cube's inner chunks, one day each. Measured by benchmarks/bench_chunks.py (four bands, 73 days of a tile
-of 768 px, CPU time): 128 / 192 / 256 / 768 px are read by tile at 0.49 / 0.55 / 0.51 / 0.58 GB/s, and give the series of
-a pixel in 20 / 33 / 58 / 433 ms."""
+of 768 px, CPU time): 128 / 192 / 256 / 768 px are read by tile at 0.49 / 0.55 / 0.51 / 0.58 GB/s, and give the series
+of a pixel in 20 / 33 / 58 / 433 ms."""
 FEATURE_CHUNK_M = 640
 """Side of the features' inner chunks, all steps and bands: the same ground at every resolution, so that a square of
 samples is whole chunks of all bands. Measured by benchmarks/bench_chunks.py (73 windows, four bands): 32 / 64 / 128 /
