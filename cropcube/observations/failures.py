@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from cropcube.catalog.hrefs import is_remote
 from cropcube.errors import ReadError
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ SHORT_READ = re.compile(
     r"Read error|Cannot read offset/size|bytes, expected|Short read|IReadBlock failed", re.IGNORECASE
 )
 QUERY = re.compile(r"(https?://[^\s'\"?]+)\?[^\s'\"]+")
-
-
-def is_remote(href: str) -> bool:
-    """Return whether a href names something that is not a file of this machine."""
-    return len(urlsplit(href).scheme) > 1 and not href.startswith("file:")
 
 
 def read_error(label: str, href: str, error: BaseException, signed: bool = False) -> ReadError:

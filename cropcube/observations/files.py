@@ -14,10 +14,11 @@ from affine import Affine
 from rasterio.errors import RasterioError
 
 from cropcube.catalog import signing
+from cropcube.catalog.hrefs import is_remote
 from cropcube.errors import MissingError, ReadError
 from cropcube.observations.checksums import REPLACE, check_file
 from cropcube.observations.download import fetched, first_bytes
-from cropcube.observations.failures import is_remote, read_error
+from cropcube.observations.failures import read_error
 from cropcube.observations.reader import ReadCounts
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from cropcube.pipeline.build_summary import BuildSummary
 from cropcube.pipeline.status import status
 from cropcube.run.options import RunOptions
 from tests.support import console
+from tests.support.file_server import serve_files
 from tests.support.granules import tree_bytes, write_catalog
 from tests.support.small_build import BANDS, REGION, SEASON, SERIAL, build_small, built, cube_of, granules
 
@@ -272,6 +273,20 @@ def test_disk_too_small_is_said_before_the_first_read(tmp_path: Path, small_disk
     assert "projected to store" in done.stderr
     assert "are free" in done.stderr
     assert not (small_disk / "project" / "ledger").exists()
+
+
+def test_build_through_a_server_that_stumbles(tmp_path: Path, clean: Path) -> None:
+    """The same cube as from local files, with the refused reads repeated and counted."""
+    catalog = write_catalog(granules(), tmp_path / "scenes")
+    with serve_files(tmp_path / "scenes") as server:
+        text = catalog.read_text(encoding="utf-8").replace('"./', f'"{server.url}/')
+        (tmp_path / "remote.json").write_text(text, encoding="utf-8")
+        server.answers["SCL.tif"] = [0, 503, 503]
+        summary = build_small(tmp_path / "project", tmp_path / "remote.json")
+    assert summary.is_good
+    assert tree_bytes(tmp_path / "project" / "cube.zarr") == tree_bytes(clean / "cube.zarr")
+    retries = [record.details["retries"] for record in Ledger(tmp_path / "project" / "ledger").records()]
+    assert sum(retries) >= 1
 
 
 def test_exit_code_and_listing_of_failed_reads(tmp_path: Path) -> None:

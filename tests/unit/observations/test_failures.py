@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from cropcube.errors import ReadError
-from cropcube.observations.failures import is_remote, read_error
+from cropcube.observations.failures import read_error
 
 URL = "https://example.org/a/B04.tif"
 
@@ -83,17 +83,3 @@ def test_errors_cross_process_borders() -> None:
     error = pickle.loads(pickle.dumps(judged("HTTP response code: 503")))
     assert error.transient
     assert error.what == judged("HTTP response code: 503").what
-
-
-@pytest.mark.parametrize(
-    ("href", "remote"),
-    [
-        ("https://e.org/a", True),
-        ("s3://b/k", True),
-        ("/data/a.tif", False),
-        ("file:///a.tif", False),
-        ("C:\\a.tif", False),
-    ],
-)
-def test_remote(href: str, remote: bool) -> None:
-    assert is_remote(href) is remote
