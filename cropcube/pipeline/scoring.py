@@ -82,7 +82,10 @@ def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy
         f"{NAMES[kind]} {how}, on the test blocks: {len(test):,} labelled pixels in {blocks} "
         f"blocks of {contest.card.split.block_m} m that neither training nor validation has seen."
     )
-    return Accuracy(NAMES[kind], basis, score(test.classes, predicted, test.legend.names), blocks)
+    learnt = np.unique(np.concatenate([contest.samples.of_set(name).classes for name in SETS[:2]]))
+    unlearnt = _names(test, np.setdiff1d(test.classes, learnt))
+    scores = score(test.classes, predicted, test.legend.names)
+    return Accuracy(NAMES[kind], basis, scores, blocks, unlearnt=unlearnt)
 
 
 def over_folds(contest: Contest, kind: str, count: int) -> Accuracy:
@@ -111,7 +114,10 @@ def over_folds(contest: Contest, kind: str, count: int) -> Accuracy:
         f"{NAMES[kind]}, fitted anew {count} times, each time without one of {count} groups of blocks and tested on "
         f"it: all {len(samples):,} labelled pixels in {blocks} blocks of {contest.card.split.block_m} m, pooled."
     )
-    return Accuracy(NAMES[kind], basis, score(samples.classes, predicted, samples.legend.names), blocks)
+    places = np.unique(np.stack([samples.classes, fold_of]), axis=1)[0]
+    unlearnt = _names(samples, np.flatnonzero(np.bincount(places) == 1))
+    scores = score(samples.classes, predicted, samples.legend.names)
+    return Accuracy(NAMES[kind], basis, scores, blocks, unlearnt=unlearnt)
 
 
 def of_map(store: Store, index: SampleIndex, names: tuple[str, ...], basis: str) -> Accuracy:
@@ -152,6 +158,10 @@ def map_values(store: Store, index: SampleIndex) -> NDArray[np.uint8]:
             crop = store.read(name, CROP, box)
             values[where] = crop[index.row[where] - box.row, index.col[where] - box.col]
     return values
+
+
+def _names(samples: Samples, classes: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(samples.legend.names[number] for number in classes.tolist())
 
 
 def _blocks(samples: Samples) -> int:

@@ -28,6 +28,8 @@ class Accuracy:
     "Spatial blocks that the test pixels lie in; 0 where they were not split by blocks."
     unmapped: int = 0
     "Labelled pixels where the map has no data: not scored."
+    unlearnt: tuple[str, ...] = ()
+    "Classes that were tested and of which not one pixel was there to learn from: all lie in the blocks tested."
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, JSON-ready; `classes` are the rows and columns of `confusion`."""
@@ -36,6 +38,7 @@ class Accuracy:
             "basis": self.basis,
             "blocks": self.blocks,
             "unmapped": self.unmapped,
+            "unlearnt": list(self.unlearnt),
             **self.scores.as_json(),
             "remarks": list(self.remarks()),
         }
@@ -52,6 +55,11 @@ class Accuracy:
         few = [f"{c.name} ({c.support})" for c in self.scores.classes if 0 < c.support < FEW_PIXELS]
         if absent:
             said.append(f"No test pixel at all for: {', '.join(absent)}. Nothing is known about how well they do.")
+        if self.unlearnt:
+            said.append(
+                f"All pixels of {', '.join(self.unlearnt)} lie in blocks that were tested together: there was none "
+                "left to learn from, so a score of 0 tells of the labels, not of the classifier."
+            )
         if few:
             said.append(
                 f"Fewer than {FEW_PIXELS} test pixels for: {', '.join(few)}. Their scores are little more than a guess."

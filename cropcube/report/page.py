@@ -159,12 +159,9 @@ def _class_table(accuracy: Accuracy) -> str:
     rows = [
         (c.name, _score(c.precision), _score(c.recall), _score(c.f1), f"{c.support:,}") for c in accuracy.scores.classes
     ]
-    rows.append(
-        ("All: overall accuracy", "", "", _score(accuracy.scores.overall_accuracy), f"{accuracy.scores.samples:,}")
-    )
-    rows.append(("All: macro-F1", "", "", _score(accuracy.scores.macro_f1), ""))
+    rows.append(("Mean of the tested classes (macro)", "", "", _score(accuracy.scores.macro_f1), ""))
     head = ("Class", "Precision (user’s)", "Recall (producer’s)", "F1", "Test pixels")
-    return _table(head, rows, "Scores by class")
+    return _table(head, rows, f"Scores by class; overall accuracy {percent(accuracy.scores.overall_accuracy)}")
 
 
 def _matrix(accuracy: Accuracy) -> str:

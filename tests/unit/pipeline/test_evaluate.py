@@ -126,6 +126,23 @@ def test_no_fold_is_tested_on_blocks_that_it_was_fitted_to(project, monkeypatch)
     assert all(fitted and tested and not fitted & tested for fitted, tested in pairs)
 
 
+def test_a_class_of_one_place_is_said_to_be_beyond_learning(project, tmp_path: Path):
+    import rasterio
+
+    write_labels(project, tmp_path / "fields.tif")
+    with rasterio.open(tmp_path / "fields.tif", "r+") as file:
+        codes = file.read(1)
+        grass = codes == LEGEND.codes[2]
+        rows, cols = np.nonzero(grass)
+        codes[grass] = 0
+        middle = len(rows) // 2
+        codes[rows[middle] : rows[middle] + 3, cols[middle] : cols[middle] + 3] = LEGEND.codes[2]
+        file.write(codes, 1)
+    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif", folds=2))
+    assert summary.accuracy.unlearnt == ("Grass",)
+    assert any("left to learn from" in said for said in summary.accuracy.remarks())
+
+
 def test_the_map_is_scored_on_labels_of_their_own(project, tmp_path: Path):
     write_labels(project, tmp_path / "fields.tif", wrong_every=4)
     summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif"))
