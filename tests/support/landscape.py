@@ -36,7 +36,7 @@ DATES = (
     "2019-03-22",
     "2019-04-01",
     "2019-04-16",
-    "2019-04-21",
+    "2019-04-26",
     "2019-05-11",
     "2019-05-16",
     "2019-06-10",
@@ -47,7 +47,7 @@ DATES = (
     "2019-07-30",
 )
 SEASON = "2019-03-15/2019-08-10"
-TWICE = {"2019-04-16": "2019-03-17", "2019-06-10": "2019-06-15"}
+TWICE = {"2019-04-26": "2019-03-17", "2019-06-10": "2019-05-06"}
 """Days with a second product of the first granule, and the date whose pixels it has."""
 CUT_SHORT = "2019-05-16"
 """The pass that ends inside the first granule: its western third was not acquired."""
