@@ -174,7 +174,10 @@ def _map_section(content: ReportInput, picture: bytes | None) -> Section:
     legend = _map_legend(content.project)
     areas = mapped_area(content.project, legend)
     total = sum(areas.pixels) + areas.unclassified
-    text = "Areas in the legend are counted pixels; they carry the errors of the map and are not estimates of area."
+    text = (
+        "Every pixel that was seen gets one of the legend's classes, whatever grows or stands there. Areas in the "
+        "legend are counted pixels; they carry the errors of the map and are not estimates of area."
+    )
     if areas.unclassified:
         text += f" {percent(areas.unclassified / max(total, 1))} of the region has no class: it was never seen clear."
     alt = f"Map of crop types: {', '.join(legend.names)}"
