@@ -6,7 +6,9 @@
 
 VENV ?= .venv
 DEMO ?= demo
+# Two files at a time on two processors: the acceptance run is one file and takes a good part of the whole.
 PYTEST_ARGS ?=
+PARALLEL ?= -n auto --dist loadfile
 # The first interpreter that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
@@ -23,7 +25,7 @@ demo: $(INSTALLED)
 	$(BIN)/cropcube demo $(DEMO)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
