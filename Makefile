@@ -43,14 +43,14 @@ $(LOCKED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one with PYTHON=..." >&2; exit 1; }
 	@echo "== setting up $(VENV) from requirements.lock (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet --no-compile \
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -qq --no-compile \
 		-r requirements.lock
 	@touch $@
 
 # Editable: Python files are used from this folder; the native kernels are compiled into the environment.
 $(INSTALLED): $(LOCKED) pyproject.toml $(NATIVE)
 	@echo "== compiling the kernels and installing cropcube into $(VENV)"
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --no-build-isolation --no-deps --editable .
 	@touch $@
 
 clean:
