@@ -25,7 +25,7 @@ COMMANDS = (
 """In the order of a job, each a module of `cropcube_cli.commands` with a function of the same name."""
 
 INTERRUPTED = 130
-"""Exit code of typer after Ctrl-C (128 + SIGINT)."""
+"""How typer ends after Ctrl-C."""
 
 
 def make_app() -> typer.Typer:
@@ -36,6 +36,7 @@ def make_app() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # boxes would cost half of the time that `--help` takes
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
@@ -54,7 +55,7 @@ def make_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; exit code 1 for errors of work, 2 for usage, 130 for Ctrl-C."""
+    """Run the command line; exit code 1 where the work failed or was interrupted, 2 for usage."""
     from cropcube.errors import CropcubeError
 
     try:
@@ -67,6 +68,7 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             sys.stderr.write("interrupted: what is done is kept; run the same command again to go on\n")
+            sys.exit(1)
         raise
 
 

@@ -40,6 +40,7 @@ def progress_bar(title: str, total: int, quiet: bool) -> Iterator[Callable[[int]
         moved = 0
 
         def advance(count: int) -> None:
+            """Count one task and its bytes."""
             nonlocal moved
             moved += count
             elapsed = speed.tasks[bar].elapsed or 0.0

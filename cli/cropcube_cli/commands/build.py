@@ -43,9 +43,7 @@ def build(
     ] = None,
     bands: Annotated[str | None, typer.Option("--bands", help="Labels such as B02,B03,B04; default: all ten.")] = None,
     tile_px: Annotated[int | None, typer.Option("--tile-px", help="Side of a tile at 10 m (multiple of 96).")] = None,
-    crs: Annotated[
-        str | None, typer.Option("--crs", help="One CRS, EPSG:3035 say; default: UTM zones.")
-    ] = None,
+    crs: Annotated[str | None, typer.Option("--crs", help="One CRS, EPSG:3035 say; default: UTM zones.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     search: Annotated[bool, typer.Option("--search", help="Ask the catalogue again.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check the checksums of remote files too.")] = False,
