@@ -18,6 +18,10 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 NATIVE := $(wildcard CMakeLists.txt cropcube/kernels/native/*)
 
+# Threads of OpenMP (torch) sleep instead of spinning while they wait: where more runs than there are processors (the
+# tests do, two at a time), spinning made training six times slower.
+export OMP_WAIT_POLICY ?= passive
+
 .DELETE_ON_ERROR:
 .PHONY: demo test lint bench clean setup
 
