@@ -1,10 +1,12 @@
 """The whole job through the installed console script: what it prints, where, and with which exit code."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rasterio
 
@@ -143,3 +145,27 @@ def test_export(trained, tmp_path):
 def test_regions_and_catalogs():
     assert "India" in json.dumps(console.as_json("regions", "india"))
     assert "earth-search" in json.dumps(console.as_json("catalogs"))
+
+
+@pytest.mark.parametrize("feature", ["harmonic-2", "annual-median"])
+@pytest.mark.parametrize(
+    "classifier", [("forest",), ("cropnet", "--width", 8, "--epochs", 10, "--learning-rate", 0.01)]
+)
+def test_every_kind_of_features_makes_a_map(sample_scenes, sample_project, tmp_path, feature, classifier):
+    project = tmp_path / "project"
+    shutil.copytree(sample_project, project)
+    if feature == "annual-median":
+        console.ok("features", "--kind", "annual-median", "--project", project)
+    said = console.as_json(
+        "train", "--labels", sample_scenes.labels, "--legend", sample_scenes.legend, "--features", feature,
+        "--classifier", *classifier, "--block-m", 160, "--seed", 3, "--project", project,
+    )  # fmt: skip
+    assert said["classifier"] == classifier[0]
+    assert console.as_json("predict", "--cluster", "serial", "--project", project)["failed"] == 0
+    console.ok("export", "--cog", tmp_path / "map.tif", "--project", project)
+    with rasterio.open(tmp_path / "map.tif") as raster, rasterio.open(sample_scenes.labels) as labels:
+        mapped, codes = raster.read(1), labels.read(1)
+    legend = [0, *(row.code for row in sample_legend())]
+    right = (np.take(legend, mapped) == codes)[codes > 0].mean()
+    # Most of the fields were trained with: wrong rows, bands or steps would give far less than the commonest class.
+    assert right > (0.8 if classifier[0] == "forest" else 0.4)
