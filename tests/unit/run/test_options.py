@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from cropcube.errors import InvalidInputError
@@ -41,6 +44,13 @@ def test_resources_share_the_machine() -> None:
     assert two.memory_bytes == worker_memory_bytes(2) < memory_bytes() / 2
     assert resources(RunOptions("local", memory_limit=123), 100).memory_bytes == 123
     assert resources(RunOptions("local"), 1).workers == 1
+
+
+def test_peak_memory_is_of_this_process_alone() -> None:
+    held = bytearray(b"x") * 2**28
+    code = "from cropcube.run.memory import peak_memory_bytes; print(peak_memory_bytes())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(child.stdout) < len(held) / 2
 
 
 def test_peak_memory_grows_with_what_is_held() -> None:
