@@ -208,7 +208,9 @@ def _region_of_corners(text: str) -> Region:
             f"Longitudes run from -180 to 180 and latitudes from -90 to 90. {example}",
         )
     if south >= north or west == east:
-        raise InvalidInputError(f"region {text!r} has no area: south must lie below north, and west must not be east", example)
+        raise InvalidInputError(
+            f"region {text!r} has no area: south must lie below north, and west must not be east", example
+        )
     if west < east:
         return Region.of(text, shapely.box(west, south, east, north))
     pieces = [shapely.box(left, south, right, north) for left, right in ((west, 180), (-180, east)) if left < right]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cropcube.catalog.frozen import FrozenCatalog
     from cropcube.config import Project, ProjectSpec
+    from cropcube.cube.layout import JSON
     from cropcube.domain.lattice import Lattice
     from cropcube.domain.scene import Scene
     from cropcube.domain.sensor import Sensor
@@ -133,7 +134,7 @@ def build_digest(square: BuildSquare, scenes: Sequence[str], spec: ProjectSpec) 
 
 def fingerprint(scene: Scene, sensor: Sensor, root: Path) -> str:
     """Return the digest of all that a scene gives to the cube: its files, radiometry, day and place in the order."""
-    files = {}
+    files: dict[str, JSON] = {}
     for band in (*sensor.bands, sensor.quality):
         asset = scene.assets.get(band.name)
         if asset is not None:
