@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,13 +112,13 @@ class OpenProject:
         """The map: `crop`, `confidence`, `clear_count` in `/utm31n/r10m` and so on."""
         return lazy_tree(self._store(MAP))
 
-    def tile(self, row: int, col: int, zone: str | None = None, of: str = CUBE) -> xr.DataTree:
+    def tile(self, row: int | str, col: int = 0, zone: str | None = None, of: str = CUBE) -> xr.DataTree:
         """Return one tile as dask arrays: a chunk for each slab of days.
 
         Parameters
         ----------
         row, col
-            The tile, as in its name `r0573c0074`.
+            The tile: two numbers, or its name `r0573c0074` alone.
         zone
             Its zone; may be left out where only one zone has such a tile.
         of
@@ -130,6 +131,8 @@ class OpenProject:
         InvalidInputError
             If several zones have such a tile.
         """
+        if isinstance(row, str):
+            row, col = _cell(row)
         zones = [z for z in self.grid.zones if (row, col) in z.cells and zone in (None, z.lattice.name)]
         if not zones:
             raise MissingError(
@@ -204,8 +207,23 @@ class OpenProject:
         return xr.DataTree.from_dict(nodes)
 
 
+def _cell(name: str) -> tuple[int, int]:
+    """Return the row and column in a tile's name."""
+    found = re.fullmatch(r"r(-?\d+)c(-?\d+)", name)
+    if found is None:
+        raise InvalidInputError(
+            f"{name!r} is not a tile's name", "Names are like r0573c0074; `.grid.tiles()` lists them."
+        )
+    return int(found[1]), int(found[2])
+
+
 def _rectangle(west: float, south: float, east: float, north: float) -> BaseGeometry:
     """Return a lon/lat rectangle, in two where it crosses the antimeridian."""
+    if south >= north or west == east:
+        raise InvalidInputError(
+            f"the box {west},{south},{east},{north} has no area",
+            "Give west, south, east, north: south lies below north, and west is not east.",
+        )
     if west <= east:
         return shapely.box(west, south, east, north)
     return shapely.multipolygons([shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)])

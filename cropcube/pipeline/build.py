@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cropcube.catalog.frozen import FrozenCatalog
-from cropcube.catalog.search import SearchRequest, freeze
+from cropcube.catalog.search import PARTS_FOLDER, SearchRequest, freeze
 from cropcube.config import Project, create_project, discard_project
 from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger
@@ -78,6 +79,8 @@ def build(
         catalog = _catalog(project, options, say)
     except CropcubeError:
         if standing is None and not project.scenes_path.exists():
+            with contextlib.suppress(OSError):  # answers of a search that broke off are kept
+                (root / PARTS_FOLDER).rmdir()
             discard_project(project)  # no scene was found: the next try may well name another region or season
         raise
     planned = _prepare(project, catalog, options)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import Project, find_project
 from cropcube.cube.ledger import Ledger
+from cropcube.cube.store import Store
 from cropcube.errors import CropcubeError
 from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.build_summary import tally
@@ -20,6 +21,7 @@ from cropcube.pipeline.stage import DONE, INCOMPLETE
 if TYPE_CHECKING:
     from cropcube.cube.ledger import Record
 
+BUILD, PREDICT = "build", "predict"
 MISSING, OUTDATED, INTERRUPTED = "missing", "outdated", "interrupted"
 LISTED_TASKS = 20
 
@@ -91,9 +93,9 @@ def status(project_root: Path) -> Status:
     """
     project = find_project(project_root)
     problems: list[str] = []
-    records = list(Ledger(project.ledger_path).records())
+    records = _standing(project, problems)
     catalog = _catalog(project, problems)
-    stages = [_build_status(project, catalog, [r for r in records if r.key.startswith("build/")])]
+    stages = [_build_status(project, catalog, [r for r in records if _stage_of(r) == BUILD])]
     tiles = [(zone.lattice.name, tile.name) for zone in project.spec.grid.zones for tile in zone.tiles()]
     for stage, found in _by_stage(records).items():
         wanted = {f"{stage}/{zone}/{tile}" for zone, tile in tiles}
@@ -106,6 +108,27 @@ def status(project_root: Path) -> Status:
         model=_model(project, problems),
         problems=tuple(problems),
     )
+
+
+def _standing(project: Project, problems: list[str]) -> list[Record]:
+    """Return the records whose stores stand; a store that is gone is a problem, and its tasks are missing."""
+    records = list(Ledger(project.ledger_path).records())
+    gone = {}
+    for stage in sorted({_stage_of(record) for record in records}):
+        name = stage.partition("/")[2]
+        path = {BUILD: project.cube_path, PREDICT: project.map_path}.get(stage, project.features_path(name))
+        if not Store.exists(path):
+            count = sum(_stage_of(record) == stage for record in records)
+            gone[stage] = (
+                f"{path} is gone, though {count} tasks of {stage} are recorded; the same command makes it again"
+            )
+    problems += gone.values()
+    return [record for record in records if _stage_of(record) not in gone]
+
+
+def _stage_of(record: Record) -> str:
+    """Return everything before zone and tile (or zone, slab and square) in a record's key."""
+    return BUILD if record.key.startswith(f"{BUILD}/") else record.key.rsplit("/", 2)[0]
 
 
 def _specification(project: Project) -> dict[str, Any]:
@@ -200,8 +223,8 @@ def _by_stage(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
     """Return the records of tile-wise stages by stage: everything before zone and tile in their keys."""
     found: dict[str, dict[str, Record]] = {}
     for record in records:
-        if not record.key.startswith("build/"):
-            found.setdefault(record.key.rsplit("/", 2)[0], {})[record.key] = record
+        if _stage_of(record) != BUILD:
+            found.setdefault(_stage_of(record), {})[record.key] = record
     return dict(sorted(found.items()))
 
 

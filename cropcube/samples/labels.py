@@ -134,6 +134,11 @@ def lay(labels: Labels, legend: Legend, grid: Grid, region: Region) -> Laid:
     unlisted = +unlisted
     _refuse_unlisted(labels, legend, unlisted)
     laid = Laid(zones, {OVERLAP: dropped} if dropped else {})
+    if not len(laid) and dropped:
+        raise InvalidInputError(
+            f"all {dropped} labelled pixels of {labels.path} in the region {region.name} carry several classes",
+            "Overlapping labels of different classes are dropped; keep one class a place.",
+        )
     if not len(laid):
         raise InvalidInputError(
             f"no label of {labels.path} lies on a pixel of the region {region.name}",

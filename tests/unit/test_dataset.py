@@ -214,6 +214,18 @@ def test_what_is_not_there_is_named(project: Project, tmp_path: Path) -> None:
         _ = dataset.open(create_project(tmp_path / "empty", spec).root).cube
 
 
+def test_a_tile_by_its_name_and_a_box_without_area(project: Project) -> None:
+    opened = dataset.open(project.root)
+    tile = next(opened.grid.tiles())
+    by_name, by_numbers = opened.tile(tile.name), opened.tile(tile.row, tile.col)
+    assert by_name.identical(by_numbers)
+    for corners in ((4.07, 50.76, 4.08, 50.75), (4.07, 50.75, 4.07, 50.76)):
+        with pytest.raises(InvalidInputError, match="no area"):
+            opened.box(*corners)
+    with pytest.raises(InvalidInputError, match="'tile 7' is not a tile's name"):
+        opened.tile("tile 7")
+
+
 def test_a_tile_of_two_zones_must_say_which(tmp_path: Path) -> None:
     spec = ProjectSpec(
         Region.of("equator", shapely.box(6.0, 10.0, 12.001, 10.01)), Season.of_year(2023), SENTINEL2, 3840

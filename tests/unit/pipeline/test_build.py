@@ -205,6 +205,7 @@ def test_a_search_that_finds_nothing_leaves_the_folder_free(tmp_path: Path) -> N
     for asked, season in ((catalog, "2022"), (tmp_path / "nowhere.json", SEASON)):
         with pytest.raises((MissingError, CatalogError)):
             build_small(tmp_path / "project", asked, season=season)
+        assert not (tmp_path / "project").exists()
     assert build_small(tmp_path / "project", catalog).stage.failed == ()
 
 

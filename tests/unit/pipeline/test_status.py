@@ -1,6 +1,7 @@
 """What `status` says of a project in every state."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,21 @@ def test_other_stages_count_tiles(tmp_path: Path) -> None:
     first, *rest = [f"features/median-5d/utm31n/{tile.name}" for tile in zone.tiles()]
     ledger = Ledger(project / "ledger")
     ledger.write(Record(first, "d", "done", {}))
+    (project / "features" / "median-5d.zarr").mkdir(parents=True)
+    (project / "features" / "median-5d.zarr" / "zarr.json").touch()
     stage = status(project).as_dict()["stages"][1]
     assert (stage["stage"], stage["done"], stage["missing"]) == ("features/median-5d", 1, len(rest))
+
+
+def test_a_store_that_is_gone_is_not_done(tmp_path: Path) -> None:
+    project, _ = built(tmp_path)
+    shutil.rmtree(project / "cube.zarr")
+    Ledger(project / "ledger").write(Record("features/median-5d/utm31n/r1c1", "d", "done", {}))
+    found = status(project).as_dict()
+    assert [(s["stage"], s["done"]) for s in found["stages"]] == [("build", 0)]
+    assert found["stages"][0]["missing"] > 0
+    assert ["cube.zarr is gone" in line for line in found["problems"]] == [True, False]
+    assert "median-5d.zarr is gone, though 1 tasks" in found["problems"][1]
 
 
 def test_damaged_catalogue_is_said_and_the_rest_shown(tmp_path: Path) -> None:

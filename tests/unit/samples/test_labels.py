@@ -89,6 +89,12 @@ def test_pixels_of_two_classes_are_dropped_and_counted_and_of_one_class_kept(tmp
     assert (image[centres(same) & ~clash] == 1).all()
 
 
+def test_labels_that_all_clash_are_told_from_labels_elsewhere(tmp_path):
+    path = write(tmp_path / "fields.gpkg", [TILTED, TILTED], [1200, 9120])
+    with pytest.raises(InvalidInputError, match=r"all \d+ labelled pixels .* several classes"):
+        laid_on(path)
+
+
 def test_points_label_the_pixel_they_lie_in(tmp_path):
     lon, lat = TO_LONLAT.transform([WEST + 3, WEST + 127, WEST + 128], [NORTH - 9, NORTH - 251, NORTH - 255])
     table = "lon,lat,crop\n" + "\n".join(
