@@ -10,9 +10,11 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
 from cropcube.domain.map_product import CROP, legend_of
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import CropcubeError, InvalidInputError, MissingError
 from cropcube.maps.export import LAYERS, CogSpec, write_cog
 from cropcube.maps.extent import covered_box
+from cropcube.model.checkpoint import read_card
+from cropcube.pipeline.model_check import digest_of
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
@@ -62,11 +64,19 @@ class ExportSummary:
     "Tiles of the region."
     missing_tiles: int
     "Of these, tiles that the map does not have yet: no data in the files."
+    other_model: bool
+    "Whether the project's model is not the one that made the map."
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary, JSON-ready."""
         files = [vars(file) | {"path": str(file.path)} for file in self.files]
-        return {"layer": self.layer, "files": files, "tiles": self.tiles, "missing_tiles": self.missing_tiles}
+        return {
+            "layer": self.layer,
+            "files": files,
+            "tiles": self.tiles,
+            "missing_tiles": self.missing_tiles,
+            "other_model": self.other_model,
+        }
 
 
 def export(project_root: Path, options: ExportOptions, run: RunOptions | None = None) -> ExportSummary:
@@ -97,7 +107,16 @@ def export(project_root: Path, options: ExportOptions, run: RunOptions | None = 
         raise MissingError(f"{project.map_path} has no finished tile", "Run `cropcube predict` first.")
     zones = project.spec.grid.zones
     files = tuple(_export_zone(project, store, zone, options, len(zones) > 1) for zone in zones)
-    return ExportSummary(options.layer, files, tiles, max(tiles - done, 0))
+    return ExportSummary(options.layer, files, tiles, max(tiles - done, 0), _is_of_other_model(project, store))
+
+
+def _is_of_other_model(project: Project, store: Store) -> bool:
+    if not project.model_path.exists():
+        return False
+    try:
+        return store.attrs.get("model_digest") != digest_of(read_card(project.model_path))
+    except CropcubeError:
+        return True  # a model that cannot be read made no map that can be named
 
 
 def zone_file(cog: Path, zone: str, several: bool) -> Path:

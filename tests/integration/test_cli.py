@@ -132,6 +132,7 @@ def test_evaluate(trained):
 def test_export(trained, tmp_path):
     said = console.as_json("export", "--cog", tmp_path / "map.tif", "--project", trained)
     assert [Path(file["path"]).name for file in said["files"]] == ["map.tif"]
+    assert said["other_model"] is False
     with rasterio.open(tmp_path / "map.tif") as raster:
         assert raster.crs.to_epsg() == 32631
         assert raster.bounds[:] == (574680, 5621800, 575320, 5622440)

@@ -164,3 +164,12 @@ def test_the_legend_of_the_map_is_the_one_it_was_made_with(tmp_path: Path):
     assert list(attrs["flag_values"]) == [1, 2, 3]
     assert attrs["flag_meanings"] == "Winter_wheat Maize_more Grass"
     assert list(attrs["flag_codes"]) == list(LEGEND.codes)
+
+
+def test_a_map_of_another_model_than_the_projects_is_said(tmp_path: Path):
+    project = small_project(tmp_path / "project")
+    write_known_map(project)
+    assert not export(project.root, ExportOptions(tmp_path / "map.tif")).other_model
+    project.model_path.mkdir()
+    (project.model_path / "card.json").write_text("{}")
+    assert export(project.root, ExportOptions(tmp_path / "map.tif")).as_dict()["other_model"] is True
