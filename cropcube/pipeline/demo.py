@@ -44,7 +44,7 @@ RECORD_NAME = "demo.json"
 class DemoOptions:
     """What the demo fits and how it is scored."""
 
-    width: int = 64
+    width: int = 48
     "Channels of CropNet; 128 as published, fewer are enough for 7 classes on 3725 pixels."
     epochs: int = 10
     seed: int = 0

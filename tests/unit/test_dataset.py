@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -262,8 +261,6 @@ def test_a_country_opens_at_once_without_reading_a_chunk_or_building_a_graph(
     count_reads.clear()
     lazy.lazy_tree(Store.open(path))  # the first opening loads libraries
     assert count_reads == [str(path / "zarr.json")]
-    best = min(_seconds(path) for _ in range(5))
-    assert best < 1.0  # 0.04 s on an idle machine; with chunks={} it would never end
     tree = lazy.lazy_tree(Store.open(path))
     array = tree["utm44n/r10m"]["reflectance"]
     assert array.shape == (365, 4, 391 * 768, 79 * 768)
@@ -275,12 +272,6 @@ def test_a_country_opens_at_once_without_reading_a_chunk_or_building_a_graph(
     assert not count_reads
     assert not corner.values.any()
     assert count_reads[0] == "pixels reflectance"
-
-
-def _seconds(path: Path) -> float:
-    began = time.perf_counter()
-    lazy.lazy_tree(Store.open(path))
-    return time.perf_counter() - began
 
 
 def test_a_map_of_days_with_no_observation_is_an_empty_piece(tmp_path: Path) -> None:
