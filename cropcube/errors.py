@@ -31,6 +31,10 @@ class InvalidInputError(CropcubeError, ValueError):
     """A value, file content or option that cannot be used."""
 
 
+class UsageError(InvalidInputError):
+    """Options that do not go together, or are not of the form they must have; the command line ends with 2."""
+
+
 class MissingError(CropcubeError, LookupError):
     """A file, project, product, region or scene that is not there."""
 

@@ -1,16 +1,21 @@
-"""The verbs for Python: what the command line does, with keywords instead of options.
+"""The verbs for Python: what the command line does, in the same words.
 
-Each takes the project's folder first and then, as keywords, the fields of its options (`BuildOptions`, `FeatureSpec`,
-...) and of `RunOptions` (`cluster`, `workers`, `memory_limit`, `quiet`). They return summaries with `as_dict()` and
-raise `cropcube.errors.CropcubeError` for everything the user can cause.
+Each takes the project's folder first and then, as keywords, the options of the command of its name, with the same
+meaning and defaults (`--from` is `source`, since `from` is a word of Python's own; `--json` has none). They return
+summaries with `as_dict()` and raise `cropcube.errors.CropcubeError` for everything the user can cause. What the command
+says on standard error (progress, remarks) they say there too, unless `quiet`.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
+from cropcube.domain.words import names_in, size_bytes
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
@@ -29,144 +34,261 @@ if TYPE_CHECKING:
     from cropcube.pipeline.status import Status
     from cropcube.pipeline.train import TrainSummary
 
-    Folder = str | PathLike[str]
+    Place = str | PathLike[str]
+    "A file or folder."
 
+P = ParamSpec("P")
 T = TypeVar("T")
-PATHS = {"labels", "legend", "model", "cog", "points", "polygons", "output"}
-"""Option fields that are paths; strings are taken too."""
 
 
-def build(project: Folder = ".", **options: Any) -> BuildSummary | DryRun:
-    """Build the cube of a region and season: fields of `BuildOptions`."""
-    from cropcube.pipeline.build import build as run
+class RunWords(TypedDict, total=False):
+    """Where the tasks of a verb run."""
+
+    cluster: str
+    "`auto` (worker processes for more than a handful of tasks), `serial`, `local`, or `tcp://...` of a scheduler."
+    workers: int | None
+    "Worker processes of a local cluster."
+    memory_limit: str | int | None
+    "Of one worker: `6GiB`, or bytes."
+    quiet: bool
+    "No progress bar, no remarks."
+
+
+def _verb(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a wrong keyword be answered with those that the verb has."""
+    parameters = inspect.signature(function).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    known += RunWords.__annotations__ if len(known) < len(parameters) else []
+
+    @wraps(function)
+    def called(*arguments: P.args, **keywords: P.kwargs) -> T:
+        wrong = [name for name in keywords if name not in known]
+        if wrong:
+            raise TypeError(f"{function.__name__} has no keyword {', '.join(wrong)}; it has: {', '.join(known)}")
+        return function(*arguments, **keywords)
+
+    return called
+
+
+@_verb
+def build(
+    project: Place = ".",
+    *,
+    region: str | None = None,
+    season: str | None = None,
+    catalog: str | None = None,
+    collection: str | None = None,
+    max_cloud: float | None = None,
+    bands: str | Iterable[str] | None = None,
+    tile_px: int | None = None,
+    crs: str | None = None,
+    dry_run: bool = False,
+    search: bool = False,
+    verify: bool = False,
+    max_failed_reads: int = 0,
+    **run: Unpack[RunWords],
+) -> BuildSummary | DryRun:
+    """Build a region's cube of observations, or go on with the build that stands."""
+    from cropcube.pipeline.build import build as work
     from cropcube.pipeline.build_options import BuildOptions
 
-    chosen, where = _options(BuildOptions, options)
-    summary = run(Path(project), chosen, where)
-    if hasattr(summary, "check"):
-        summary.check()
+    options = BuildOptions(
+        region=region,
+        season=season,
+        catalog=catalog,
+        collection=collection,
+        max_cloud=max_cloud,
+        bands=None if bands is None else names_in(bands),
+        tile_px=tile_px,
+        crs=crs,
+        dry_run=dry_run,
+        search=search,
+        verify=verify,
+        max_failed_reads=max_failed_reads,
+    )
+    where = _run(run)
+    summary = work(Path(project), options, where, _voice(where.quiet))
+    summary.check()
     return summary
 
 
-def status(project: Folder = ".") -> Status:
+@_verb
+def status(project: Place = ".") -> Status:
     """Say what of a project is done, and what is missing."""
-    from cropcube.pipeline.status import status as run
+    from cropcube.pipeline.status import status as work
 
-    return run(Path(project))
+    return work(Path(project))
 
 
-def features(project: Folder = ".", **options: Any) -> FeaturesSummary:
-    """Reduce the cube's time axis: fields of `FeatureSpec` (`kind`, `window_days`, `order`, ...)."""
+@_verb
+def features(
+    project: Place = ".",
+    *,
+    kind: str = "median",
+    window: int | None = None,
+    order: int | None = None,
+    ridge: float | None = None,
+    mask: str = "scl:4,5,6,7",
+    dilate: int = 0,
+    index: str | Iterable[str] | None = None,
+    **run: Unpack[RunWords],
+) -> FeaturesSummary:
+    """Reduce the cube's time axis: `median`, `annual-median` or `harmonic`."""
+    from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.pipeline.features import FeaturesOptions
-    from cropcube.pipeline.features import features as run
+    from cropcube.pipeline.features import features as work
 
-    return run(Path(project), *_options(FeaturesOptions, options))
+    own = {"window": window, "order": order, "ridge": ridge, "index": index}
+    return work(Path(project), FeaturesOptions(FeatureSpec.of_words(kind, mask, dilate, own)), _run(run))
 
 
-def train(project: Folder = ".", **options: Any) -> TrainSummary:
-    """Train a classifier: fields of `TrainOptions` and `FitOptions` (`labels`, `classifier`, `epochs`, ...)."""
+@_verb
+def train(
+    project: Place = ".",
+    *,
+    labels: Place,
+    label_field: str | None = None,
+    legend: Place | None = None,
+    features: str = "median-5d",
+    classifier: str = "cropnet",
+    width: int | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    class_weights: str | None = None,
+    trees: int | None = None,
+    block_m: int | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    model: Place | None = None,
+    quiet: bool = False,
+) -> TrainSummary:
+    """Fit a classifier to labels, and write it with its card."""
+    from cropcube.model.classifier import FitOptions
     from cropcube.pipeline.train import TrainOptions
-    from cropcube.pipeline.train import train as run
+    from cropcube.pipeline.train import train as work
 
-    return run(Path(project), *_options(TrainOptions, options))
+    said = {
+        "width": width, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
+        "class_weights": class_weights, "trees": trees, "seed": seed, "threads": threads,
+    }  # fmt: skip
+    fit = FitOptions.of_words(classifier, said)
+    options = TrainOptions(Path(labels), label_field, _path(legend), features, classifier, block_m, fit, _path(model))
+    say = _voice(quiet)
+    return work(Path(project), options, progress=lambda epoch: say(str(epoch)))
 
 
-def predict(project: Folder = ".", **options: Any) -> PredictSummary:
-    """Make the map: fields of `PredictOptions`."""
+@_verb
+def predict(
+    project: Place = ".", *, model: Place | None = None, rebuild: bool = False, **run: Unpack[RunWords]
+) -> PredictSummary:
+    """Make the wall-to-wall map."""
     from cropcube.pipeline.predict import PredictOptions
-    from cropcube.pipeline.predict import predict as run
+    from cropcube.pipeline.predict import predict as work
 
-    return run(Path(project), *_options(PredictOptions, options))
+    return work(Path(project), PredictOptions(_path(model), rebuild), _run(run))
 
 
-def evaluate(project: Folder = ".", **options: Any) -> EvaluateSummary:
-    """State the accuracy and write the report: fields of `EvaluateOptions`."""
+@_verb
+def evaluate(
+    project: Place = ".",
+    *,
+    labels: Place | None = None,
+    label_field: str | None = None,
+    folds: int | None = None,
+    classifier: str | None = None,
+    compare: str | Iterable[str] | None = None,
+    model: Place | None = None,
+    quiet: bool = False,
+) -> EvaluateSummary:
+    """State the accuracy, and write the report."""
     from cropcube.pipeline.evaluate import EvaluateOptions
-    from cropcube.pipeline.evaluate import evaluate as run
+    from cropcube.pipeline.evaluate import evaluate as work
 
-    return run(Path(project), *_options(EvaluateOptions, options))
+    others = names_in(compare or ())
+    options = EvaluateOptions(_path(labels), label_field, folds, classifier, others, _path(model))
+    return work(Path(project), options, RunOptions(quiet=quiet))
 
 
-def export(project: Folder = ".", **options: Any) -> ExportSummary:
-    """Write the map as COGs: fields of `ExportOptions`."""
+@_verb
+def export(project: Place = ".", *, cog: Place, layer: str = "crop") -> ExportSummary:
+    """Write a layer of the map as cloud-optimised GeoTIFF."""
     from cropcube.pipeline.export import ExportOptions
-    from cropcube.pipeline.export import export as run
+    from cropcube.pipeline.export import export as work
 
-    return run(Path(project), *_options(ExportOptions, options))
+    return work(Path(project), ExportOptions(Path(cog), layer))
 
 
-def extract(project: Folder = ".", **options: Any) -> ExtractSummary:
-    """Write the series at places: fields of `ExtractOptions`."""
+@_verb
+def extract(
+    project: Place = ".",
+    *,
+    points: Place | None = None,
+    polygons: Place | None = None,
+    source: str = "cube",
+    output: Place | None = None,
+    mask: str = "scl:4,5,6,7",
+    **run: Unpack[RunWords],
+) -> ExtractSummary:
+    """Write the series of a source (`cube`, `map` or features by name) at places, to GeoParquet."""
+    from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.pipeline.extract import ExtractOptions
-    from cropcube.pipeline.extract import extract as run
+    from cropcube.pipeline.extract import extract as work
 
-    return run(Path(project), *_options(ExtractOptions, options))
+    classes = FeatureSpec.parse_mask(mask)
+    return work(
+        Path(project), ExtractOptions(_path(points), _path(polygons), source, _path(output), classes), _run(run)
+    )
 
 
+@_verb
 def regions(text: str = "") -> RegionsSummary:
     """List the regions known by name."""
-    from cropcube.pipeline.regions import regions as run
+    from cropcube.pipeline.regions import regions as work
 
-    return run(text)
+    return work(text)
 
 
+@_verb
 def catalogs() -> CatalogsSummary:
     """List the catalogues known by name."""
-    from cropcube.pipeline.catalogs import catalogs as run
+    from cropcube.pipeline.catalogs import catalogs as work
 
-    return run()
-
-
-def demo(folder: Folder = "demo", **options: Any) -> DemoSummary:
-    """Run the whole job on the shipped sample: fields of `DemoOptions`."""
-    from cropcube.pipeline.demo import DemoOptions
-    from cropcube.pipeline.demo import demo as run
-
-    return run(Path(folder), *_options(DemoOptions, options))
+    return work()
 
 
+@_verb
+def demo(folder: Place = "demo", **run: Unpack[RunWords]) -> DemoSummary:
+    """Run the whole job on the shipped sample."""
+    from cropcube.pipeline.demo import demo as work
+
+    where = _run(run)
+    return work(Path(folder), run=where, say=_voice(where.quiet))
+
+
+@_verb
 def info() -> MachineInfo:
     """Say what this machine has."""
-    from cropcube.pipeline.info import info as run
+    from cropcube.pipeline.info import info as work
 
-    return run()
-
-
-def _options(kind: type[T], keywords: dict[str, Any]) -> tuple[T, RunOptions]:
-    """Deal keywords out to the options of a verb (nested ones too) and of the run.
-
-    Raises
-    ------
-    TypeError
-        If a keyword belongs to neither, as for any Python function.
-    """
-    left = {name: Path(value) if name in PATHS and value is not None else value for name, value in keywords.items()}
-    chosen = _take(kind, left)
-    where = _take(RunOptions, left)
-    if left:
-        raise TypeError(f"{kind.__name__} has no field {' '.join(sorted(left))}; it has: {' '.join(_names(kind))}")
-    return chosen, where
+    return work()
 
 
-def _take(kind: type[T], left: dict[str, Any]) -> T:
-    values = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        nested = _nested(field)
-        if field.name in left:
-            values[field.name] = left.pop(field.name)
-        elif nested is not None:
-            values[field.name] = _take(nested, left)
-    return kind(**values)
+def _path(said: Place | None) -> Path | None:
+    return None if said is None else Path(said)
 
 
-def _names(kind: Any) -> list[str]:
-    found = []
-    for field in fields(kind):
-        nested = _nested(field)
-        found += [field.name] if nested is None else _names(nested)
-    return found
+def _run(words: RunWords) -> RunOptions:
+    limit = words.get("memory_limit")
+    size = None if limit is None else size_bytes(limit)
+    return RunOptions(words.get("cluster", "auto"), words.get("workers"), size, words.get("quiet", False))
 
 
-def _nested(field: Any) -> Any:
-    """Return the type of a field that is options itself, or None."""
-    return field.default_factory if is_dataclass(field.default_factory) else None
+def _voice(quiet: bool) -> Callable[[str], None]:
+    """Return what says a line on standard error, or nothing."""
+
+    def say(line: str) -> None:
+        if not quiet:
+            print(line, file=sys.stderr)
+
+    return say

@@ -56,7 +56,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; exit code 1 where the work failed or was interrupted, 2 for usage."""
-    from cropcube.errors import CropcubeError
+    from cropcube.errors import CropcubeError, UsageError
 
     try:
         make_app()()
@@ -64,7 +64,7 @@ def main() -> None:
         sys.stderr.write(f"error: {error.what}\n")
         if error.next_step:
             sys.stderr.write(f"  -> {error.next_step}\n")
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             sys.stderr.write("interrupted: what is done is kept; run the same command again to go on\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,19 +28,10 @@ MemoryOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-
-
-def size_bytes(text: str) -> int:
-    """Read a size such as `512MB`, `6GiB` or `1000000`."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", text.lower())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is not a size such as 6GiB or 800MB")
-    return int(float(found[1]) * UNITS[found[2] or ""])
-
 
 def run_options(cluster: str, workers: int | None, memory_limit: str | None, quiet: bool) -> RunOptions:
     """Turn the shared options into what the pipeline takes."""
+    from cropcube.domain.words import size_bytes
     from cropcube.run.options import RunOptions
 
-    return RunOptions(cluster, workers, size_bytes(memory_limit) if memory_limit else None, quiet)
+    return RunOptions(cluster, workers, None if memory_limit is None else size_bytes(memory_limit), quiet)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from cropcube.domain.sensor import READ_FAILED
+from cropcube.domain.words import given_options, names_in
 from cropcube.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from cropcube.domain.season import Season
 
 KINDS = ("median", "annual-median", "harmonic")
+KINDS_OF = {"window": ("median",), "order": ("harmonic",), "ridge": ("harmonic",), "index": ("median", "annual-median")}
+"""Options that only some kinds have."""
+FIELD_OF = {"window": "window_days", "order": "order", "ridge": "ridge", "index": "indices"}
 DEFAULT_CLASSES = (4, 5, 6, 7)
 """Vegetation, bare soil, water and unclassified of Sentinel-2's scene classification."""
 MAX_ORDER = 10
@@ -45,34 +49,72 @@ class FeatureSpec:
     "Spectral indices of the medians."
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InvalidInputError(f"unknown kind of feature {self.kind!r}", f"Known: {' '.join(KINDS)}")
+        self._check_kind(self.kind)
         if self.indices and self.kind == "harmonic":
             raise InvalidInputError(
                 "indices are computed from medians; kind harmonic has none", "Use --kind median or annual-median."
             )
-        unused = {"median": ("order", "ridge"), "annual-median": ("window_days", "order", "ridge")}
         for field in fields(self):
-            if field.name in unused.get(self.kind, ("window_days",)):
+            if any(field.name == FIELD_OF[word] and self.kind not in kinds for word, kinds in KINDS_OF.items()):
                 object.__setattr__(self, field.name, field.default)
         object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
         object.__setattr__(self, "indices", tuple(dict.fromkeys(name.upper() for name in self.indices)))
         object.__setattr__(self, "ridge", float(self.ridge))
         self._check()
 
+    @staticmethod
+    def _check_kind(kind: str) -> None:
+        if kind not in KINDS:
+            raise InvalidInputError(
+                f"unknown kind of features {kind!r}", f"Give --kind {', '.join(KINDS[:-1])} or {KINDS[-1]}."
+            )
+
     def _check(self) -> None:
         if self.window_days < 1:
-            raise InvalidInputError(f"window of {self.window_days} days", "Give --window 1 or more.")
+            raise InvalidInputError(f"a window of {self.window_days} days holds none", "Give --window 1 or more.")
         if not 1 <= self.order <= MAX_ORDER:
-            raise InvalidInputError(f"order {self.order}", f"Give --order 1 to {MAX_ORDER}.")
+            raise InvalidInputError(
+                f"a harmonic fit of order {self.order} is not made", f"Give --order 1 to {MAX_ORDER}; usual is 2."
+            )
         if not (math.isfinite(self.ridge) and self.ridge >= 0):
-            raise InvalidInputError(f"ridge {self.ridge}", "Give --ridge 0 or more.")
+            raise InvalidInputError(
+                f"a ridge of {self.ridge:g} is no weight", "Give --ridge 0 (the default) or a positive number."
+            )
         if not 0 <= self.dilate_m <= MAX_DILATE_M:
-            raise InvalidInputError(f"dilation of {self.dilate_m} m", f"Give --dilate 0 to {MAX_DILATE_M} metres.")
+            raise InvalidInputError(
+                f"a dilation of {self.dilate_m} m is not done",
+                f"Give --dilate 0 (the default) to {MAX_DILATE_M} metres.",
+            )
         if not self.classes or not all(0 < c < READ_FAILED for c in self.classes):
             raise InvalidInputError(
-                f"mask keeps classes {self.classes}", f"Give classes from 1 to {READ_FAILED - 1}, such as scl:4,5,6,7."
+                f"the mask keeps classes {self.classes}",
+                f"Give classes from 1 to {READ_FAILED - 1}, such as scl:4,5,6,7.",
             )
+
+    @classmethod
+    def of_words(cls, kind: str, mask: str, dilate: int, own: Mapping[str, Any]) -> FeatureSpec:
+        """Return what is asked for in the words of the command line.
+
+        Parameters
+        ----------
+        kind, mask, dilate
+            As there.
+        own
+            Options that only some kinds have: `window`, `order`, `ridge`, `index`; None where not given.
+
+        Raises
+        ------
+        UsageError
+            If an option is given that the kind does not have.
+        InvalidInputError
+            If a value cannot be used.
+        """
+        cls._check_kind(kind)
+        given = given_options(("kind", kind), KINDS_OF, own)
+        if "index" in given:
+            given["index"] = names_in(given["index"])
+        values = {FIELD_OF[word]: value for word, value in given.items()}
+        return cls(kind, classes=cls.parse_mask(mask), dilate_m=dilate, **values)
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from cropcube.domain.words import given_options
 from cropcube.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -23,6 +24,16 @@ Tensors: TypeAlias = Mapping[str, "NDArray[Any]"]
 BATCH = 256
 """Pixels classified at a time. Fixed, the last batch padded, so that a result does not depend on company."""
 WEIGHTINGS = ("none", "balanced", "sqrt")
+CLASSIFIERS_OF = {
+    "width": ("cropnet",),
+    "epochs": ("cropnet",),
+    "batch": ("cropnet",),
+    "learning_rate": ("cropnet",),
+    "class_weights": ("cropnet",),
+    "trees": ("forest",),
+    "min_leaf": ("forest",),
+}
+"""Settings that only one kind of classifier has."""
 
 
 class Classifier(Protocol):
@@ -74,17 +85,37 @@ class FitOptions:
     another number of threads and so ends with other weights; predicting does not depend on it."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "epochs", "batch", "trees", "min_leaf"):
-            if getattr(self, name) < 1:
-                raise InvalidInputError(f"{name} {getattr(self, name)} is not positive", f"Give a positive {name}.")
+        least = {"width": 1, "epochs": 1, "batch": 1, "trees": 1, "min_leaf": 1, "seed": 0, "threads": 0}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                option = f"--{name.replace('_', '-')}"
+                raise InvalidInputError(
+                    f"{option} {getattr(self, name)} is too small to fit a classifier with",
+                    f"Give {option} {lowest} or more; the default is {getattr(FitOptions, name)}.",
+                )
         if not 0 < self.learning_rate < 10:
-            raise InvalidInputError(f"learning rate {self.learning_rate} cannot work", "Usual: 0.001 (the default).")
+            raise InvalidInputError(
+                f"a learning rate of {self.learning_rate:g} teaches nothing",
+                "Give --learning-rate above 0 and below 10; the default is 0.001.",
+            )
         if self.class_weights not in WEIGHTINGS:
             raise InvalidInputError(
-                f"class weights {self.class_weights!r} are not known", f"Use one of: {', '.join(WEIGHTINGS)}."
+                f"class weights {self.class_weights!r} are not known",
+                f"Give --class-weights {', '.join(WEIGHTINGS[:-1])} or {WEIGHTINGS[-1]}.",
             )
-        if self.seed < 0 or self.threads < 0:
-            raise InvalidInputError("seed and threads cannot be negative", "Give 0 or more.")
+
+    @classmethod
+    def of_words(cls, kind: str, said: Mapping[str, Any]) -> FitOptions:
+        """Return the settings that were given (None where not) for one kind of classifier.
+
+        Raises
+        ------
+        UsageError
+            If a setting is given that only the other kind has.
+        InvalidInputError
+            If a value cannot work.
+        """
+        return cls(**given_options(("classifier", kind), CLASSIFIERS_OF, said))
 
     def for_card(self, kind: str) -> dict[str, Any]:
         """Return the settings that made a classifier of one kind, JSON-ready."""
@@ -105,6 +136,10 @@ class Epoch:
     "Mean training loss."
     macro_f1: float | None
     "On the validation samples; None without any."
+
+    def __str__(self) -> str:
+        scored = f", validation macro-F1 {self.macro_f1:.3f}" if self.macro_f1 is not None else ""
+        return f"epoch {self.number}: loss {self.loss:.4f}{scored}"
 
 
 @dataclass(frozen=True)

@@ -1,43 +1,126 @@
-"""The verbs for Python: keywords are dealt out, names of packages stay callable, nothing heavy is imported."""
+"""The verbs for Python: the command line's words, names of packages stay callable, nothing heavy is imported."""
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import typer
 
 import cropcube
 from cropcube import verbs
-from cropcube.errors import MissingError
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.errors import MissingError, UsageError
+from cropcube.model.classifier import FitOptions
+from cropcube.pipeline.evaluate import EvaluateOptions
+from cropcube.pipeline.extract import ExtractOptions
+from cropcube.pipeline.features import FeaturesOptions
+from cropcube.pipeline.train import TrainOptions
 from cropcube.run.options import RunOptions
+from cropcube_cli.main import make_app
+
+NOT_KEYWORDS = {"project", "json", "help"}
+IN_PYTHON = {"from": "source"}
+"""Words of the command line that are words of Python's own."""
 
 
-@dataclass(frozen=True)
-class Inner:
-    order: int = 2
-    kind: str = "median"
+def options_of(name: str) -> dict[str, object]:
+    """Return the options of a command, as words, with their defaults."""
+    command = typer.main.get_command(make_app()).commands[name]  # type: ignore[attr-defined]
+    words = {
+        next(text for text in option.opts if text.startswith("--"))[2:].replace("-", "_"): option.default
+        for option in command.params
+        if option.param_type_name == "option"
+    }
+    return {IN_PYTHON.get(word, word): default for word, default in words.items() if word not in NOT_KEYWORDS}
 
 
-@dataclass(frozen=True)
-class Outer:
-    labels: Path | None = None
-    spec: Inner = field(default_factory=Inner)
+def keywords_of(name: str) -> dict[str, object]:
+    """Return the keywords of a verb, with their defaults."""
+    parameters = inspect.signature(getattr(verbs, name)).parameters.values()
+    named = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    takes_run = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    where = RunOptions()
+    shared = {word: getattr(where, word) for word in verbs.RunWords.__annotations__} if takes_run else {}
+    return named | shared
 
 
-def test_keywords_are_dealt_out_to_the_options_nested_ones_and_the_run() -> None:
-    chosen, run = verbs._options(Outer, {"labels": "a.gpkg", "order": 3, "workers": 2})
-    assert chosen == Outer(Path("a.gpkg"), Inner(order=3))
-    assert run == RunOptions(workers=2)
-    whole, _ = verbs._options(Outer, {"spec": Inner(5)})
-    assert whole.spec.order == 5
+@pytest.mark.parametrize("name", cropcube.VERBS)
+def test_keywords_and_defaults_are_those_of_the_command_line(name: str) -> None:
+    keywords = keywords_of(name)
+    assert keywords.keys() == options_of(name).keys()
+    for word, default in options_of(name).items():
+        if default is not None and keywords[word] is not inspect.Parameter.empty:
+            assert keywords[word] == default, word
 
 
-def test_an_unknown_keyword_is_named_with_those_that_exist() -> None:
-    with pytest.raises(TypeError, match=r"no field ordr; it has: labels order kind"):
-        verbs._options(Outer, {"ordr": 3})
+@pytest.mark.parametrize(
+    ("name", "wrong", "named"),
+    [
+        ("features", {"window_days": 5}, "features has no keyword window_days; it has: project, kind, window, order"),
+        ("predict", {"modle": "x"}, "predict has no keyword modle; it has: project, model, rebuild, cluster, workers"),
+        ("train", {"labels": "x", "fit": 1, "feature": "y"}, "train has no keyword fit, feature; it has: project, lab"),
+        ("status", {"workers": 1}, "status has no keyword workers; it has: project$"),
+    ],
+)
+def test_a_wrong_keyword_is_answered_with_the_verbs_own(name: str, wrong: dict[str, object], named: str) -> None:
+    with pytest.raises(TypeError, match=named):
+        getattr(cropcube, name)(**wrong)
+
+
+def test_a_keyword_that_is_needed_is_missed_by_name() -> None:
+    with pytest.raises(TypeError, match="labels"):
+        cropcube.train()
+
+
+def test_words_become_what_the_pipeline_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    from cropcube.pipeline import evaluate, extract, features, train
+
+    for module in (evaluate, extract, features, train):
+        name = module.__name__.rpartition(".")[2]
+        monkeypatch.setattr(module, name, lambda *given, **more: asked.append(given))
+    verbs.features(
+        tmp_path,
+        window=10,
+        mask="scl:4",
+        index="ndvi,EVI",
+        cluster="serial",
+        memory_limit="1GiB",
+        workers=2,
+        quiet=True,
+    )
+    spec = FeatureSpec("median", 10, classes=(4,), indices=("NDVI", "EVI"))
+    assert asked.pop() == (tmp_path, FeaturesOptions(spec), RunOptions("serial", 2, 2**30, True))
+    verbs.train(str(tmp_path), labels="a.gpkg", classifier="forest", trees=7, seed=3, legend="l.csv", model="m")
+    fit = FitOptions(trees=7, seed=3)
+    options = TrainOptions(Path("a.gpkg"), None, Path("l.csv"), "median-5d", "forest", None, fit, Path("m"))
+    assert asked.pop() == (tmp_path, options)
+    verbs.evaluate(tmp_path, folds=4, compare="forest")
+    assert asked.pop() == (tmp_path, EvaluateOptions(folds=4, compare=("forest",)), RunOptions())
+    verbs.extract(tmp_path, points="p.csv", source="median-5d", mask="scl:4,5")
+    assert asked.pop() == (tmp_path, ExtractOptions(Path("p.csv"), None, "median-5d", None, (4, 5)), RunOptions())
+
+
+def test_words_that_do_not_go_together_are_refused_as_on_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--order belongs to --kind harmonic"):
+        verbs.features(tmp_path, order=3)
+    with pytest.raises(UsageError, match="--width belongs to --classifier cropnet"):
+        verbs.train(tmp_path, labels="a.gpkg", classifier="forest", width=8)
+    with pytest.raises(UsageError, match="'much' is not a size"):
+        verbs.predict(tmp_path, memory_limit="much")
+
+
+def test_remarks_go_to_standard_error_unless_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet in (False, True):
+        dry = verbs.build(tmp_path, region="4.06,50.74,4.07,50.75", dry_run=True, quiet=quiet)
+        assert dry.as_dict()["dry_run"]
+        printed = capsys.readouterr()
+        assert not printed.out
+        assert ("last complete calendar year" in printed.err) == (not quiet)
 
 
 @pytest.mark.parametrize("name", cropcube.VERBS)

@@ -28,9 +28,15 @@ def features(
     kind: Annotated[
         str, typer.Option("--kind", metavar="median|annual-median|harmonic", help="What to compute.")
     ] = "median",
-    window: Annotated[int, typer.Option("--window", metavar="DAYS", help="Of median: days in a window.")] = 5,
-    order: Annotated[int, typer.Option("--order", metavar="K", help="Of harmonic: number of harmonics.")] = 2,
-    ridge: Annotated[float, typer.Option("--ridge", help="Of harmonic: weight of the squared coefficients.")] = 0.0,
+    window: Annotated[
+        int | None, typer.Option("--window", metavar="DAYS", help="Of median: days in a window (5).")
+    ] = None,
+    order: Annotated[
+        int | None, typer.Option("--order", metavar="K", help="Of harmonic: number of harmonics (2).")
+    ] = None,
+    ridge: Annotated[
+        float | None, typer.Option("--ridge", metavar="WEIGHT", help="Of harmonic: of the squared coefficients (0).")
+    ] = None,
     mask: Annotated[
         str, typer.Option("--mask", metavar="scl:CLASSES", help="Scene classes that count as clear.")
     ] = "scl:4,5,6,7",
@@ -39,7 +45,7 @@ def features(
     ] = 0,
     index: Annotated[
         list[str] | None,
-        typer.Option("--index", metavar="NAME", help="Spectral index of the medians too, such as NDVI; repeatable."),
+        typer.Option("--index", metavar="NAME", help="Of medians: a spectral index too, such as NDVI; repeatable."),
     ] = None,
     project: ProjectOption = Path("."),
     cluster: ClusterOption = "auto",
@@ -53,8 +59,8 @@ def features(
     from cropcube.pipeline.features import FeaturesOptions
     from cropcube.pipeline.features import features as run_features
 
-    names = tuple(name for text in index or () for name in text.replace(",", " ").split())
-    spec = FeatureSpec(kind, window, order, ridge, FeatureSpec.parse_mask(mask), dilate, names)
+    own = {"window": window, "order": order, "ridge": ridge, "index": index or None}
+    spec = FeatureSpec.of_words(kind, mask, dilate, own)
     summary = run_features(project, FeaturesOptions(spec), run_options(cluster, workers, memory_limit, quiet))
     figures = summary.as_dict()
 

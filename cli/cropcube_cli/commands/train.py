@@ -33,14 +33,26 @@ def train(
         str, typer.Option("--features", metavar="NAME", help="median-5d, harmonic-2, annual-median, ...")
     ] = "median-5d",
     classifier: Annotated[str, typer.Option("--classifier", metavar="cropnet|forest", help="What to fit.")] = "cropnet",
-    width: Annotated[int, typer.Option("--width", help="CropNet: channels (128 as published).")] = 128,
-    epochs: Annotated[int, typer.Option("--epochs", help="CropNet: passes; the best on validation is kept.")] = 20,
-    batch: Annotated[int, typer.Option("--batch", help="CropNet: samples a training step.")] = 64,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="CropNet: Adam's.")] = 1e-3,
+    width: Annotated[
+        int | None,
+        typer.Option("--width", metavar="CHANNELS", help="CropNet: of every convolution (128, as published)."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="E", help="CropNet: passes (20); the best on validation is kept.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", metavar="SAMPLES", help="CropNet: in a training step (64).")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", metavar="RATE", help="CropNet: Adam's (0.001).")
+    ] = None,
     class_weights: Annotated[
-        str, typer.Option("--class-weights", metavar="none|balanced|sqrt", help="CropNet: weight of rare classes.")
-    ] = "sqrt",
-    trees: Annotated[int, typer.Option("--trees", help="Forest: number of trees.")] = 200,
+        str | None,
+        typer.Option(
+            "--class-weights", metavar="none|balanced|sqrt", help="CropNet: whether rare classes weigh more (sqrt)."
+        ),
+    ] = None,
+    trees: Annotated[int | None, typer.Option("--trees", metavar="N", help="Forest: number of trees (200).")] = None,
     block_m: Annotated[
         int | None,
         typer.Option("--block-m", metavar="METRES", help="Side of the blocks that samples are split by."),
@@ -59,10 +71,11 @@ def train(
     from cropcube.pipeline.train import TrainOptions
     from cropcube.pipeline.train import train as run_train
 
-    fit = FitOptions(
-        seed=seed, width=width, epochs=epochs, batch=batch, learning_rate=learning_rate,
-        class_weights=class_weights, trees=trees, threads=threads,
-    )  # fmt: skip
+    said = {
+        "width": width, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
+        "class_weights": class_weights, "trees": trees, "seed": seed, "threads": threads,
+    }  # fmt: skip
+    fit = FitOptions.of_words(classifier, said)
     options = TrainOptions(labels, label_field, legend, features, classifier, block_m, fit, model)
     summary = run_train(project, options, progress=None if quiet else _say_epoch)
     for warning in summary.warnings:
@@ -71,8 +84,7 @@ def train(
 
 
 def _say_epoch(epoch: Epoch) -> None:
-    scored = f", validation macro-F1 {epoch.macro_f1:.3f}" if epoch.macro_f1 is not None else ""
-    show.note(f"epoch {epoch.number}: loss {epoch.loss:.4f}{scored}")
+    show.note(str(epoch))
 
 
 def _render(console: Console, summary: TrainSummary) -> None:

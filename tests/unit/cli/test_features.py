@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.errors import InvalidInputError
-from cropcube_cli.main import make_app
+from cropcube_cli.main import main, make_app
 from tests.support.small_cube import make_project
 
 
@@ -52,6 +52,7 @@ def test_people_get_a_table_and_what_is_incomplete_goes_to_standard_error(root):
         ("--mask", "qa:1"),
         ("--kind", "mean"),
         ("--window", "0"),
+        ("--kind", "harmonic", "--order", "0"),
         ("--index", "NVDI"),
         ("--kind", "harmonic", "--index", "NDVI"),
     ],
@@ -61,3 +62,24 @@ def test_bad_options_make_nothing(root, arguments):
     done = run(root, *arguments)
     assert isinstance(done.exception, InvalidInputError)
     assert (sorted((root / "features").glob("*")) if (root / "features").exists() else []) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--kind", "median", "--order", "2"), "--order belongs to --kind harmonic, not to median"),
+        (("--order", "3"), "--order belongs to --kind harmonic, not to median"),
+        (("--kind", "harmonic", "--window", "5"), "--window belongs to --kind median, not to harmonic"),
+        (("--kind", "annual-median", "--ridge", "0"), "--ridge belongs to --kind harmonic, not to annual-median"),
+        (("--kind", "harmonic", "--index", "NDVI"), "--index belongs to --kind median or annual-median"),
+        (("--memory-limit", "6X"), "'6X' is not a size"),
+    ],
+)
+def test_options_that_do_not_go_together_end_with_2(root, arguments, said, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["cropcube", "features", "--project", str(root), *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: {said}")
+    assert not printed.out

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.season import Season
-from cropcube.errors import InvalidInputError
+from cropcube.errors import InvalidInputError, UsageError
 
 
 def season(days):
@@ -104,6 +104,41 @@ def test_steps_of_the_other_kinds():
 def test_bad_options_are_named(values, said):
     with pytest.raises(InvalidInputError, match=said):
         FeatureSpec(**values)
+
+
+def words(kind, mask="scl:4,5,6,7", dilate=0, **own):
+    every = dict.fromkeys(("window", "order", "ridge", "index"))
+    return FeatureSpec.of_words(kind, mask, dilate, every | own)
+
+
+def test_the_command_lines_words_become_a_specification():
+    assert words("median") == FeatureSpec()
+    assert words("harmonic", order=3, ridge=0.5) == FeatureSpec("harmonic", order=3, ridge=0.5)
+    asked = words("median", "scl:4,5", 20, window=9, index=["ndvi,EVI", "LSWI"])
+    assert asked == FeatureSpec("median", 9, classes=(4, 5), dilate_m=20, indices=("NDVI", "EVI", "LSWI"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        ("median", {"order": 2}),
+        ("median", {"ridge": 0.0}),
+        ("annual-median", {"window": 5}),
+        ("annual-median", {"order": 3}),
+        ("harmonic", {"window": 5}),
+        ("harmonic", {"index": ["NDVI"]}),
+    ],
+)
+def test_an_option_that_the_kind_does_not_have_is_refused_even_with_its_default(kind, own):
+    (option,) = own
+    with pytest.raises(UsageError, match=f"--{option} belongs to --kind .*, not to {kind}"):
+        words(kind, **own)
+
+
+def test_an_unknown_kind_is_said_before_its_options():
+    with pytest.raises(InvalidInputError, match="unknown kind of features 'mean'") as caught:
+        words("mean", order=3)
+    assert not isinstance(caught.value, UsageError)
 
 
 def test_masks():

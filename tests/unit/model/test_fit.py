@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cropcube.domain.legend import Legend
-from cropcube.errors import CropcubeError, InvalidInputError
+from cropcube.errors import CropcubeError, InvalidInputError, UsageError
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.classifier import FitOptions, classify
 from cropcube.model.fit import fit_classifier
@@ -149,6 +149,15 @@ def test_class_weights_have_mean_one_over_the_samples(rule, wanted):
     [{"width": 0}, {"epochs": 0}, {"batch": -1}, {"trees": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")},
      {"class_weights": "much"}, {"seed": -1}, {"threads": -1}],
 )  # fmt: skip
-def test_options_that_cannot_work_are_refused(wrong):
-    with pytest.raises(InvalidInputError):
+def test_options_that_cannot_work_are_named_with_what_can(wrong):
+    with pytest.raises(InvalidInputError) as caught:
         FitOptions(**wrong)
+    (name,) = wrong
+    assert f"--{name.replace('_', '-')}" in caught.value.next_step
+
+
+def test_settings_of_the_other_kind_of_classifier_are_refused():
+    assert FitOptions.of_words("forest", {"trees": 5, "width": None, "seed": 1}) == FitOptions(trees=5, seed=1)
+    for kind, said in (("forest", {"learning_rate": 1e-3}), ("cropnet", {"trees": 200})):
+        with pytest.raises(UsageError, match=f"belongs to --classifier .*, not to {kind}"):
+            FitOptions.of_words(kind, said)
