@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from cropcube.domain.region import Region
 from cropcube.errors import InvalidInputError, MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shapely.geometry.base import BaseGeometry
 
@@ -66,14 +67,16 @@ class Outline:
         return f"{self.name} ({where}, {self.code})"
 
 
-def find_region(text: str) -> Region:
+def find_region(text: str, say: Callable[[str], None] | None = None) -> Region:
     """Return the region that a user means.
 
     Parameters
     ----------
     text
         Name or ISO code of a country or state (case, accents, punctuation do not matter), path of a vector file, or
-        `west,south,east,north` in degrees, where west > east crosses the antimeridian.
+        `west,south,east,north` in degrees, where west > east crosses the antimeridian (RFC 7946, 5.2).
+    say
+        Gets a line where corners cross the antimeridian.
 
     Raises
     ------
@@ -83,9 +86,9 @@ def find_region(text: str) -> Region:
         If the name is ambiguous, or the file or the corners cannot be a region.
     """
     text = text.strip()
-    if re.fullmatch(r"[-+\d.eE\s]+(,[-+\d.eE\s]*)+", text):
-        return _region_of_corners(text)
     path = Path(text).expanduser()
+    if sum(_number(part) is not None for part in text.split(",")) > 1 and not path.exists():
+        return _region_of_corners(text, say)
     if path.suffix.lower() in VECTOR_SUFFIXES or path.is_file() or (set(text) & {"/", "\\"} and not _find_names(text)):
         return Region.of(path.name, shapely.geometrycollections(read_vectors(path).geometry.to_numpy()))
     outline = find_outline(text)
@@ -195,13 +198,20 @@ def _key(text: str) -> str:
     return "".join(word for word in words if word not in ("the", "and", "of"))
 
 
-def _region_of_corners(text: str) -> Region:
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _region_of_corners(text: str, say: Callable[[str], None] | None) -> Region:
     """Return the rectangle of west,south,east,north; west > east crosses the antimeridian."""
     example = "Give west,south,east,north in degrees, for example 4.05,50.74,4.06,50.75."
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInputError(f"region {text!r} is not four numbers", example) from None
+    numbers = [number for part in text.split(",") if (number := _number(part)) is not None and math.isfinite(number)]
+    if not len(numbers) == len(text.split(",")) == 4:
+        raise InvalidInputError(f"region {text!r} is not four numbers", example)
+    west, south, east, north = numbers
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= 90 and -90 <= north <= 90):
         raise InvalidInputError(
             f"region {text!r} leaves the lon/lat range",
@@ -213,5 +223,14 @@ def _region_of_corners(text: str) -> Region:
         )
     if west < east:
         return Region.of(text, shapely.box(west, south, east, north))
+    width = east + 360 - west
+    if width > 180:
+        raise InvalidInputError(
+            f"region {text!r} has its west beyond its east, so it crosses the antimeridian and is {width:g} degrees wide",
+            f"Are west and east swapped? {east:g},{south:g},{west:g},{north:g} is {west - east:g} degrees wide. "
+            "Give a vector file for a region that is really wider than half the globe.",
+        )
+    if say is not None:
+        say(f"region {text} crosses the antimeridian, {width:g} degrees wide")
     pieces = [shapely.box(left, south, right, north) for left, right in ((west, 180), (-180, east)) if left < right]
     return Region.of(text, shapely.multipolygons(pieces))

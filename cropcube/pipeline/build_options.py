@@ -88,7 +88,7 @@ def wanted_spec(options: BuildOptions, standing: ProjectSpec | None, say: Callab
         If the region is not known.
     """
     if standing is not None:
-        region = standing.region if options.region is None else find_region(options.region)
+        region = standing.region if options.region is None else find_region(options.region, say)
         return ProjectSpec(
             region,
             standing.season if options.season is None else Season.parse(options.season),
@@ -102,7 +102,7 @@ def wanted_spec(options: BuildOptions, standing: ProjectSpec | None, say: Callab
     else:
         season = Season.parse(options.season)
     return ProjectSpec(
-        find_region(options.region or ""),
+        find_region(options.region or "", say),
         season,
         SENTINEL2 if options.bands is None else _sensor(options.bands),
         DEFAULT_TILE_PX if options.tile_px is None else options.tile_px,

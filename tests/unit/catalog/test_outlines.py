@@ -115,8 +115,10 @@ def test_corners() -> None:
     assert region.bounds == (-10.5, 5, -9, 6.25)
 
 
-def test_corners_across_the_antimeridian() -> None:
-    region = find_region("179,-18,-178.5,-16")
+def test_corners_across_the_antimeridian_are_said() -> None:
+    said: list[str] = []
+    region = find_region("179,-18,-178.5,-16", said.append)
+    assert said == ["region 179,-18,-178.5,-16 crosses the antimeridian, 2.5 degrees wide"]
     assert region.geometry.equals(
         shapely.union_all([shapely.box(179, -18, 180, -16), shapely.box(-180, -18, -178.5, -16)])
     )
@@ -135,11 +137,28 @@ def test_corners_across_the_antimeridian() -> None:
         ("500000,5600000,501000,5601000", "leaves the lon/lat range"),
         ("1,5,2,4", "no area"),
         ("1,5,1,6", "no area"),
+        ("nan,5,6,7", "not four numbers"),
+        ("inf,5,6,7", "not four numbers"),
+        ("4,50,x,51", "not four numbers"),
+        ("5,5,4,6", "antimeridian and is 359 degrees wide"),
     ],
 )
 def test_bad_corners_say_why(text: str, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         find_region(text)
+
+
+def test_corners_that_seem_swapped_are_shown_the_other_way_round() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        find_region("5,5,4,6")
+    assert "Are west and east swapped? 4,5,5,6 is 1 degrees wide" in caught.value.next_step
+    assert find_region("10,5,-170,6").bounds == (-180, 5, 180, 6)  # half the globe is not refused
+
+
+def test_a_name_with_a_comma_is_no_corners() -> None:
+    with pytest.raises(MissingError, match="no country or state is called 'Nan, Thailand'"):
+        find_region("Nan, Thailand")
+    assert find_region("Georgia, United States").name == "Georgia"
 
 
 def test_a_vector_file_in_any_crs(tmp_path: Path) -> None:
