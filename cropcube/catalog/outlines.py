@@ -226,7 +226,7 @@ def _region_of_corners(text: str, say: Callable[[str], None] | None) -> Region:
     width = east + 360 - west
     if width > 180:
         raise InvalidInputError(
-            f"region {text!r} has its west beyond its east, so it crosses the antimeridian and is {width:g} degrees wide",
+            f"region {text!r} (west > east) crosses the antimeridian and is {width:g} degrees wide",
             f"Are west and east swapped? {east:g},{south:g},{west:g},{north:g} is {west - east:g} degrees wide. "
             "Give a vector file for a region that is really wider than half the globe.",
         )
