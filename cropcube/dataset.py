@@ -21,6 +21,7 @@ from cropcube.domain.lattice import PixelBox, Tile
 from cropcube.domain.region import Region
 from cropcube.domain.season import SLAB_DAYS
 from cropcube.errors import InvalidInputError, MissingError
+from cropcube.pipeline.sources import CUBE, MAP, open_source
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from cropcube.cube.description import StoredZone
-
-CUBE, MAP = "cube", "map"
 
 
 def open(project: Path | str = ".") -> OpenProject:
@@ -183,13 +182,7 @@ class OpenProject:
 
     def _store(self, of: str) -> Store:
         """Return the store of a product."""
-        if of in (CUBE, MAP):
-            return Store.open(self.project.cube_path if of == CUBE else self.project.map_path)
-        path = self.project.features_path(of)
-        if not Store.exists(path):
-            made = " ".join(self.feature_names) or "none"
-            raise MissingError(f"{self.root} has no features {of!r}; made: {made}", "`cropcube features` makes them.")
-        return Store.open(path)
+        return open_source(self.project, of)
 
     def _coarsest(self, of: str) -> int:
         return max(spec.resolution_m for spec in self._store(of).arrays.values())

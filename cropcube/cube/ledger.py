@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cropcube.cube.objects import discard_leftovers, replace_file
+from cropcube.cube.objects import discard_leftovers, object_size, replace_file
 from cropcube.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -59,16 +59,22 @@ class Record:
     "`done`, or `incomplete` where some reads failed; `erasing` and `begun` on the way there."
     details: Mapping[str, JSON] = field(default_factory=dict)
     "JSON; what failed stands under `failed`."
+    objects: Mapping[str, int] = field(default_factory=dict)
+    "Bytes of every object that the task left, by path within its store."
 
     @property
     def content_digest(self) -> str:
         """Digest of the data as they are, failures included: what tasks downstream depend on."""
         return digest(self.digest, self.state, self.details.get("failed"))
 
+    def damaged(self, store: Path) -> tuple[str, ...]:
+        """Return the objects that are gone from the store or cut short since the task was done."""
+        return tuple(name for name, size in self.objects.items() if object_size(store / name) != size)
+
     def encode(self) -> bytes:
         """Return the record's bytes."""
         parts: dict[str, JSON] = {"digest": self.digest, "state": self.state, "details": dict(self.details)}
-        return canonical({"key": self.key, **parts}) + b"\n"
+        return canonical({"key": self.key, **parts, "objects": dict(self.objects)}) + b"\n"
 
 
 class Ledger:
@@ -151,12 +157,13 @@ def _walk(folder: Path, stem: str) -> Iterator[tuple[Path, str]]:
 def _load(path: Path, key: str) -> Record | None:
     try:
         fields = json.loads(path.read_bytes())
-        record = Record(fields["key"], fields["digest"], fields["state"], fields["details"])
+        record = Record(fields["key"], fields["digest"], fields["state"], fields["details"], fields["objects"])
         whole = (
             record.key == key
             and isinstance(record.digest, str)
             and isinstance(record.state, str)
             and isinstance(record.details, dict)
+            and isinstance(record.objects, dict)
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -89,6 +89,14 @@ def remove_file(path: Path, owner: Path) -> None:
             return
 
 
+def object_size(path: Path) -> int | None:
+    """Return the bytes of a file of a store; None if it is not there."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def discard_leftovers(path: Path) -> int:
     """Remove what killed writers of `path` left behind; return how many files and folders that were.
 

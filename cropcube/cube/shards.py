@@ -299,5 +299,6 @@ def _opened(path: Path) -> FileIO:
 def _damaged(path: Path, what: str) -> ReadError:
     return ReadError(
         f"{path} is damaged: {what} does not decode",
-        "Remove the task's record from the project's ledger folder and run the command that wrote it again.",
+        "Remove that file and run the command that wrote it (`cropcube build`, `features`, `predict`) again: "
+        "it makes what is gone, and nothing else.",
     )

@@ -47,6 +47,8 @@ class Store:
         self.zones = {zone["name"]: zone_of(zone) for zone in own["zones"]}
         self.arrays = {(a["name"], a["resolution_m"]): array_of(a) for a in own["arrays"]}
         self.threads = threads
+        self.written: dict[str, int] = {}
+        "Bytes of the objects that this one has written, by path within the store."
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store.open, (self.path, self.writable, self.threads)
@@ -180,7 +182,7 @@ class Store:
         result[(..., *part.slices_in(box))] = values
         return result
 
-    def write(self, zone: str, name: str, box: PixelBox, values: NDArray[Any], start: tuple[int, ...] = ()) -> int:
+    def write(self, zone: str, name: str, box: PixelBox, values: NDArray[Any], start: tuple[int, ...] = ()) -> None:
         """Write whole shards; pieces that hold nothing but the fill value leave no object.
 
         Parameters
@@ -193,11 +195,6 @@ class Store:
             All leading dimensions, then rows and columns, in the array's own dtype.
         start
             First index along each of the first leading dimensions; 0 for the others.
-
-        Returns
-        -------
-        int
-            Bytes on disk.
 
         Raises
         ------
@@ -212,9 +209,9 @@ class Store:
         lengths = values.shape[:-2]
         starts = (*start, *(0 for _ in range(len(lengths) - len(start))))
         leading = tuple(range(first, first + length) for first, length in zip(starts, lengths, strict=True))
-        return self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, leading), values)
+        self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, leading), values)
 
-    def write_days(self, zone: str, name: str, box: PixelBox, days: range, seen: Mapping[int, NDArray[Any]]) -> int:
+    def write_days(self, zone: str, name: str, box: PixelBox, days: range, seen: Mapping[int, NDArray[Any]]) -> None:
         """Write whole shards of the cube of which only some days hold anything, without laying out the absent ones.
 
         Parameters
@@ -225,11 +222,6 @@ class Store:
             Days since the season's start that the shards cover.
         seen
             By day: the other leading dimensions, rows and columns. Days that are left out stay absent.
-
-        Returns
-        -------
-        int
-            Bytes on disk.
 
         Raises
         ------
@@ -246,7 +238,7 @@ class Store:
                 raise LayoutError(f"day {day} is not in {days.start}:{days.stop}", "A task writes the days it owns.")
         rest = tuple(range(length) for _, length in spec.leading[1:])
         planes = Planes({day - days.start: values for day, values in seen.items()}, len(days), spec)
-        return self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, (days, *rest)), planes)
+        self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, (days, *rest)), planes)
 
     def erase(self, zone: str, name: str, box: PixelBox, leading: tuple[range, ...] = ()) -> None:
         """Remove the objects of whole shards, as if they had never been written.
@@ -330,16 +322,17 @@ class Store:
         days = range(spec.leading[0][1])
         return read_selection(self._present_folder(zone), spec, (days, rows, cols), self.threads)
 
-    def _put(self, folder: Path, spec: ArraySpec, ranges: tuple[range, ...], values: NDArray[Any] | Planes) -> int:
-        size = 0
+    def _put(self, folder: Path, spec: ArraySpec, ranges: tuple[range, ...], values: NDArray[Any] | Planes) -> None:
         for where, part in split(spec, ranges):
             packed = pack(spec, values, part, self.threads)
-            size += sum(map(len, packed))
+            file = _file(folder, where)
+            name = file.relative_to(self.path).as_posix()
             if packed:
-                replace_file(_file(folder, where), packed, self.path)
+                replace_file(file, packed, self.path)
+                self.written[name] = sum(map(len, packed))
             else:
-                remove_file(_file(folder, where), self.path)
-        return size
+                remove_file(file, self.path)
+                self.written.pop(name, None)
 
     def _check_writable(self) -> None:
         if not self.writable:

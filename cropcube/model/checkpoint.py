@@ -104,6 +104,12 @@ def read_card(folder: Path) -> ModelCard:
         raise InvalidInputError(f"{path} cannot be read ({error})", _AGAIN) from error
 
 
+def check_files(folder: Path, card: ModelCard) -> None:
+    """Refuse a model of which a file is gone or changed; raises as `load_model` does."""
+    for what in ("weights", "samples"):
+        _content(folder, card, what)
+
+
 def load_samples(folder: Path, card: ModelCard) -> SampleIndex:
     """Read the index of all samples (train, validation and test) that a model was made with; raises as `load_model`."""
     index = SampleIndex.decode(_content(folder, card, "samples"), str(folder))

@@ -27,13 +27,12 @@ from cropcube.pipeline.build_options import (
 )
 from cropcube.pipeline.build_plan import PlannedTask, plan
 from cropcube.pipeline.build_summary import BuildSummary, DryRun, tally
-from cropcube.pipeline.build_task import BUILD
-from cropcube.pipeline.stage import DONE, run_stage
+from cropcube.pipeline.build_task import erase, write
+from cropcube.pipeline.stage import StageWork, is_done, run_stage
 from cropcube.run.cluster import resources
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
-    from cropcube.cube.ledger import Record
     from cropcube.pipeline.stage import StageSummary
 
 STAGE = "build"
@@ -84,7 +83,7 @@ def build(
             discard_project(project)  # no scene was found: the next try may well name another region or season
         raise
     planned = _prepare(project, catalog, options)
-    stage = run_stage(project, STAGE, [item.task for item in planned], BUILD, run)
+    stage = run_stage(project, STAGE, [item.task for item in planned], StageWork(project.cube_path, erase, write), run)
     _sweep(project)
     return _summary(project, catalog, stage, options)
 
@@ -94,10 +93,10 @@ def _prepare(project: Project, catalog: FrozenCatalog, options: BuildOptions) ->
     ledger, spec = Ledger(project.ledger_path), project.spec
     if not Store.exists(project.cube_path):
         ledger.withdraw_all(STAGE)
-    standing = {record.key: record for record in ledger.records(STAGE)}
-    planned = list(plan(project, catalog, options.verify, frozenset(standing)))
+    known = frozenset(record.key for record in ledger.records(STAGE))
+    planned = list(plan(project, catalog, options.verify, known))
     _refuse_nothing(project, catalog, planned)
-    _refuse_without_room(project.root, _estimate(catalog, planned, standing))
+    _refuse_without_room(project.root, _estimate(project, catalog, planned, "the catalogue"))
     Store.create(project.cube_path, spec.grid, cube_spec(spec.season, spec.sensor, spec.tile_px))
     _sweep(project)
     return planned
@@ -162,15 +161,13 @@ def _estimate_by_search(
 
 
 def _plan_estimate(project: Project, catalog: FrozenCatalog, options: BuildOptions, source: str) -> BuildEstimate:
+    known = frozenset(record.key for record in Ledger(project.ledger_path).records(STAGE))
+    return _estimate(project, catalog, list(plan(project, catalog, options.verify, known)), source)
+
+
+def _estimate(project: Project, catalog: FrozenCatalog, planned: Sequence[PlannedTask], source: str) -> BuildEstimate:
     standing = {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
-    planned = list(plan(project, catalog, options.verify, frozenset(standing)))
-    return _estimate(catalog, planned, standing, source)
-
-
-def _estimate(
-    catalog: FrozenCatalog, planned: Sequence[PlannedTask], standing: dict[str, Record], source: str = "the catalogue"
-) -> BuildEstimate:
-    todo = [item for item in planned if not _is_done(item, standing)]
+    todo = [p for p in planned if not is_done(standing.get(p.task.key), p.task.digest, project.cube_path)]
     return BuildEstimate(
         source=source,
         scenes=len(catalog),
@@ -180,11 +177,6 @@ def _estimate(
         store_bytes=round(sum(item.store_bytes for item in todo) / COMPRESSION),
         task_memory_bytes=max((item.task.memory_bytes for item in todo), default=0),
     )
-
-
-def _is_done(item: PlannedTask, standing: dict[str, Record]) -> bool:
-    record = standing.get(item.task.key)
-    return record is not None and record.state == DONE and record.digest == item.task.digest
 
 
 def _refuse_nothing(project: Project, catalog: FrozenCatalog, planned: Sequence[PlannedTask]) -> None:

@@ -18,7 +18,7 @@ from cropcube.observations.day import observe_day
 from cropcube.observations.mosaic import CLEAR_CLASSES
 from cropcube.pipeline.build_memory import bounding_box, passes
 from cropcube.pipeline.build_plan import BuildSquare, build_digest, fingerprint
-from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, StageWork, TaskResult
+from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,13 +78,10 @@ def write(project: Project, task: StageTask) -> TaskResult:
         "pixels_decoded": counts.pixels_decoded,
         "pixels_needed": work.pixels_needed,
         "retries": counts.retries,
-        "bytes_written": work.bytes_written,
+        "bytes_written": sum(store.written.values()),
     }
     state = INCOMPLETE if work.failed else DONE
-    return TaskResult(state, details, counts.bytes_read, work.bytes_written)
-
-
-BUILD = StageWork(erase, write)
+    return TaskResult(state, details, counts.bytes_read, store.written)
 
 
 @dataclass
@@ -100,7 +97,6 @@ class _Work:
     "Pixels of the quality grid x days of class 4 to 7."
     failed: list[FailedRead] = field(default_factory=list)
     pixels_needed: int = 0
-    bytes_written: int = 0
 
     def do(self, tiles: tuple[Tile, ...], reader: Reader, threads: int) -> None:
         """Read every day of some tiles, then write their shards."""
@@ -131,7 +127,7 @@ class _Work:
                 for day in self.present[tile]
             }
             slab = self.spec.season.slab_days(self.square.slab)
-            self.bytes_written += self.store.write_days(self.square.zone, name, part, slab, pieces)
+            self.store.write_days(self.square.zone, name, part, slab, pieces)
         self._count(tile, [days[day].quality[rows, cols] for day in self.present[tile]])
 
     def _count(self, tile: Tile, qualities: Sequence[NDArray[np.uint8]]) -> None:

@@ -15,9 +15,10 @@ from cropcube.domain.map_product import CROP, legend_of
 from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ModelMismatchError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
-from cropcube.pipeline.model_check import check_fit, digest_of, open_model_features
-from cropcube.pipeline.report_files import ReportFiles, ReportInput, write_report
+from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
+from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
 from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
+from cropcube.pipeline.sources import MAP, refuse_damaged
 from cropcube.pipeline.train import collect_samples
 from cropcube.report.accuracy import Accuracy
 from cropcube.run.memory import processors
@@ -128,6 +129,10 @@ def evaluate(
         index = _own_labels(judged, options, notes) if options.labels else _trained_samples(judged)
         accuracies = _score_classifiers(judged, index, options, run)
         legend = card.legend
+    if Store.exists(project.map_path):
+        refuse_damaged(project, MAP)
+    if is_of_other_model(project, digest_of(card)):
+        notes.append(OTHER_MODEL)
     digests = (("Model", digest_of(card)), ("Labels", card.labels.digest), ("Project", project.spec.digest))
     files = write_report(ReportInput(project, card, index, legend, accuracies, digests))
     return EvaluateSummary(accuracies[0], accuracies[1:], files, options.folds, tuple(notes))

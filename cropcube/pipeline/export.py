@@ -10,11 +10,11 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
 from cropcube.domain.map_product import CROP, legend_of
-from cropcube.errors import CropcubeError, InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError
 from cropcube.maps.export import LAYERS, CogSpec, write_cog
 from cropcube.maps.extent import covered_box
-from cropcube.model.checkpoint import read_card
-from cropcube.pipeline.model_check import digest_of
+from cropcube.pipeline.model_check import is_of_other_model
+from cropcube.pipeline.sources import MAP, open_source, refuse_damaged
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
@@ -100,23 +100,15 @@ def export(project_root: Path, options: ExportOptions, run: RunOptions | None = 
     """
     del run
     project = find_project(project_root)
-    store = Store.open(project.map_path)
+    store = open_source(project, MAP)
+    refuse_damaged(project, MAP)
     done = sum(record.state == "done" for record in Ledger(project.ledger_path).records("predict"))
     tiles = len(project.spec.grid)
     if done == 0:
         raise MissingError(f"{project.map_path} has no finished tile", "Run `cropcube predict` first.")
     zones = project.spec.grid.zones
     files = tuple(_export_zone(project, store, zone, options, len(zones) > 1) for zone in zones)
-    return ExportSummary(options.layer, files, tiles, max(tiles - done, 0), _is_of_other_model(project, store))
-
-
-def _is_of_other_model(project: Project, store: Store) -> bool:
-    if not project.model_path.exists():
-        return False
-    try:
-        return store.attrs.get("model_digest") != digest_of(read_card(project.model_path))
-    except CropcubeError:
-        return True  # a model that cannot be read made no map that can be named
+    return ExportSummary(options.layer, files, tiles, max(tiles - done, 0), is_of_other_model(project))
 
 
 def zone_file(cog: Path, zone: str, several: bool) -> Path:

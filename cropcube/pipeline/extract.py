@@ -16,7 +16,9 @@ from cropcube.domain.feature_spec import DEFAULT_CLASSES
 from cropcube.errors import CropcubeError, InvalidInputError
 from cropcube.pipeline.extract_places import PointsTask, PolygonsTask, check_kind, plan_points, plan_polygons
 from cropcube.pipeline.extract_table import Sources, writing
-from cropcube.pipeline.extract_tasks import CUBE, Found, Job, Source, nothing, perform
+from cropcube.pipeline.extract_tasks import Found, Job, Source, nothing, perform
+from cropcube.pipeline.sources import CUBE, refuse_damaged, stage_of
+from cropcube.pipeline.stage import DONE
 from cropcube.run.cluster import open_executor, resources
 from cropcube.run.drive import drive
 from cropcube.run.options import RunOptions
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cropcube.config import ProjectSpec
+    from cropcube.config import Project, ProjectSpec
 
 IN_REGION = "in_region"
 
@@ -147,6 +149,7 @@ def extract(project_root: Path, options: ExtractOptions, run: RunOptions | None 
     project, path = find_project(project_root), options.places
     source, points = Source(project, options.source, options.classes), options.points is not None
     output = _output(project.root, path, options)
+    refuse_damaged(project, source.name)
     columns = nothing(source, points).columns
     frame = read_vectors(path)
     check_kind(frame, points)
@@ -172,7 +175,7 @@ def extract(project_root: Path, options: ExtractOptions, run: RunOptions | None 
         partly_outside=tuple(sorted(tally.partly)),
         outside_region=_listed(on_tiles & ~in_region) if points else (),
         without_geometry=frame.attrs["without_geometry"],
-        unfinished_tasks=sum(r.state != "done" for r in Ledger(project.ledger_path).records(source.stage)),
+        unfinished_tasks=_unfinished(project, source.name),
     )  # fmt: skip
 
 
@@ -219,6 +222,10 @@ def _in_order(jobs: list[Job], run: RunOptions) -> Iterator[Found]:
             while f"extract/{due}" in early:
                 yield early.pop(f"extract/{due}")
                 due += 1
+
+
+def _unfinished(project: Project, source: str) -> int:
+    return sum(record.state != DONE for record in Ledger(project.ledger_path).records(stage_of(source)))
 
 
 def _marked(places: list[int], count: int) -> NDArray[np.bool_]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from cropcube.cube.store import Store
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError
 from cropcube.pipeline.extract_places import PointsTask, PolygonsTask, blocks_of_points, pixels_of, together
 from cropcube.pipeline.extract_series import (
     Columns,
@@ -22,6 +21,7 @@ from cropcube.pipeline.extract_series import (
     steps_of,
     valid_of,
 )
+from cropcube.pipeline.sources import CUBE, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.config import Project
+    from cropcube.cube.store import Store
     from cropcube.pipeline.extract_places import Pixels
 
-CUBE, MAP = "cube", "map"
 BLOCK_PX = 192
 """Points are read by blocks of this side: about a chunk of the cube."""
 GROUP_PX = 512
@@ -47,30 +47,6 @@ class Source:
     "`cube`, `map`, or a name of features."
     classes: tuple[int, ...]
     "Quality classes that count as clear."
-
-    def open(self) -> Store:
-        """Open the store.
-
-        Raises
-        ------
-        MissingError
-            If it was not made; the message names the features that were.
-        """
-        if self.name in (CUBE, MAP):
-            return Store.open(self.project.cube_path if self.name == CUBE else self.project.map_path)
-        path = self.project.features_path(self.name)
-        if not Store.exists(path):
-            made = sorted(found.stem for found in path.parent.glob("*.zarr") if Store.exists(found))
-            raise MissingError(
-                f"{self.project.root} has no features {self.name!r}; made: {' '.join(made) or 'none'}",
-                "Give --from cube, map or one of these, or make them with `cropcube features`.",
-            )
-        return Store.open(path)
-
-    @property
-    def stage(self) -> str:
-        """Prefix of the source's records in the ledger."""
-        return {CUBE: "build", MAP: "predict"}.get(self.name, f"features/{self.name}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +70,7 @@ Job = tuple[Source, PointsTask | PolygonsTask]
 def perform(job: Job) -> Found:
     """Extract the places of one task."""
     source, task = job
-    store = source.open()
+    store = open_source(source.project, source.name)
     columns = Columns.of(store)
     if isinstance(task, PointsTask):
         return _points(source, store, columns, task)
@@ -109,7 +85,7 @@ def nothing(source: Source, points: bool) -> Found:
     InvalidInputError
         If the source has no meaning for polygons.
     """
-    store = source.open()
+    store = open_source(source.project, source.name)
     if not points and store.kind == "map":
         raise InvalidInputError(
             "the map holds classes, which have no mean over a polygon", "Use --points, or --from a name of features."

@@ -24,6 +24,7 @@ from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, REVISION, comp
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.features_memory import tile_memory_bytes
+from cropcube.pipeline.sources import CUBE, refuse_damaged
 from cropcube.pipeline.stage import DONE, StageSummary, StageTask, StageWork, TaskResult, run_stage
 from cropcube.run.options import RunOptions
 
@@ -115,25 +116,34 @@ def features(
     project = find_project(project_root)
     spec = (options or FeaturesOptions()).spec
     layout = feature_store_spec(spec, project.spec.season, project.spec.sensor, project.spec.tile_px)
-    cube, ledger, builds = _built(project), Ledger(project.ledger_path), _Builds.of(project)
-    tasks = list(_plan(project, cube, spec, builds))
+    tasks, incomplete = plan_features(project, spec)
+    refuse_damaged(project, CUBE)
+    ledger = Ledger(project.ledger_path)
     path, prefix = project.features_path(spec.name), f"{STAGE}/{spec.name}"
     if not Store.exists(path):
         ledger.withdraw_all(prefix)
     Store.create(path, project.spec.grid, layout).sweep()
-    stage = run_stage(project, prefix, tasks, StageWork(_erase, _write), run or RunOptions())
+    stage = run_stage(project, prefix, tasks, StageWork(path, _erase, _write), run or RunOptions())
     stage.raise_failed()
     made = [record.details for record in ledger.records(prefix)]
-    summary = _summary(stage, spec, path, made, builds.incomplete)
+    summary = _summary(stage, spec, path, made, incomplete)
     if not any(details.get("clear") for details in made):
         raise _never_clear(project, spec, made)
     return summary
 
 
-def _built(project: Project) -> Store:
+def plan_features(project: Project, spec: FeatureSpec) -> tuple[list[StageTask], tuple[str, ...]]:
+    """Return one task for each tile of the region, and the keys of build tasks that are not done.
+
+    Raises
+    ------
+    MissingError
+        If nothing was built.
+    """
     if not Store.exists(project.cube_path):
         raise MissingError(f"{project.root} has no cube yet", "Run `cropcube build` first.")
-    return Store.open(project.cube_path)
+    builds = _Builds.of(project)
+    return list(_tasks(project, Store.open(project.cube_path), spec, builds)), builds.incomplete
 
 
 @dataclass(frozen=True)
@@ -198,7 +208,7 @@ def _unfinished(project: Project, records: list[Record]) -> set[str]:
     return unfinished
 
 
-def _plan(project: Project, cube: Store, spec: FeatureSpec, builds: _Builds) -> Iterator[StageTask]:
+def _tasks(project: Project, cube: Store, spec: FeatureSpec, builds: _Builds) -> Iterator[StageTask]:
     """Yield one task for each tile of the region."""
     for zone in project.spec.grid.zones:
         present, window = cube.present(zone.lattice.name), cube.zone(zone.lattice.name).index_window
@@ -232,7 +242,7 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     bands = {m: names for m, names in bands.items() if names}
     medians: dict[int, NDArray[np.uint16] | None] = {}
     details: dict[str, int] = {}
-    bytes_read = bytes_written = 0
+    bytes_read = 0
     for resolution_m, names in sorted(bands.items(), reverse=True):
         observations = read_observations(cube, tile, spec.dilate_m, names)
         bytes_read += observations.quality.nbytes + observations.reflectance[resolution_m].nbytes
@@ -241,12 +251,12 @@ def _write(project: Project, task: StageTask) -> TaskResult:
             arrays = reduce_time(spec, observations, resolution_m, season, task.threads)
         details = _count(observations, resolution_m, arrays[CLEAR_COUNT])
         del observations
-        bytes_written += _put(store, tile, resolution_m, arrays)
+        _put(store, tile, resolution_m, arrays)
         medians[resolution_m] = arrays.get(MEDIAN) if spec.indices else None
     for resolution_m, values in compute_indices(spec, bands, medians).items():
-        bytes_written += _put(store, tile, resolution_m, {INDEX: values})
+        _put(store, tile, resolution_m, {INDEX: values})
     recorded = {**details, "unfinished_builds": list(payload.unfinished)} if payload.unfinished else details
-    return TaskResult(DONE, recorded, bytes_read, bytes_written)
+    return TaskResult(DONE, recorded, bytes_read, store.written)
 
 
 def _count(observations: TileObservations, resolution_m: int, clear_count: NDArray[np.uint16]) -> dict[str, int]:
@@ -265,9 +275,9 @@ def _count(observations: TileObservations, resolution_m: int, clear_count: NDArr
     }
 
 
-def _put(store: Store, tile: Tile, resolution_m: int, arrays: Mapping[str, NDArray[Any]]) -> int:
-    box = tile.box(resolution_m)
-    return sum(store.write(tile.lattice.name, name, box, values) for name, values in arrays.items())
+def _put(store: Store, tile: Tile, resolution_m: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, values in arrays.items():
+        store.write(tile.lattice.name, name, tile.box(resolution_m), values)
 
 
 def _summary(

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from cropcube.cube.ledger import digest
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import DEFAULT_CLASSES, FeatureSpec
-from cropcube.errors import MissingError, ModelMismatchError
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.errors import CropcubeError, MissingError, ModelMismatchError
 from cropcube.features.model_input import InputLayout
+from cropcube.model.checkpoint import read_card
+from cropcube.pipeline.sources import features_command, refuse_damaged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +56,8 @@ def open_model_features(project: Project, card: ModelCard) -> Store:
     ------
     MissingError
         If the project does not have them yet; the message names the command that makes them.
+    ReadError
+        If something of them is gone since they were made.
     """
     spec = FeatureSpec.from_dict(card.feature_spec)
     path = project.features_path(spec.name)
@@ -62,18 +66,22 @@ def open_model_features(project: Project, card: ModelCard) -> Store:
             f"{project.root} has no features {spec.name}, which the model takes",
             f"Run `{features_command(spec)}` first.",
         )
+    refuse_damaged(project, spec.name)
     return Store.open(path)
 
 
-def features_command(spec: FeatureSpec) -> str:
-    """Return the command that makes some features."""
-    words = ["cropcube", "features", "--kind", spec.kind]
-    words += ["--window", str(spec.window_days)] if spec.kind == "median" else []
-    words += ["--order", str(spec.order)] if spec.kind == "harmonic" else []
-    words += ["--ridge", f"{spec.ridge:g}"] if spec.ridge else []
-    words += ["--mask", "scl:" + ",".join(map(str, spec.classes))] if spec.classes != DEFAULT_CLASSES else []
-    words += ["--dilate", str(spec.dilate_m)] if spec.dilate_m else []
-    return " ".join(words)
+def is_of_other_model(project: Project, model_digest: str | None = None) -> bool:
+    """Return whether the map that stands was not made by the model of the project (or of the digest given).
+
+    A model that cannot be read made no map that can be named.
+    """
+    if not Store.exists(project.map_path) or (model_digest is None and not project.model_path.exists()):
+        return False
+    made_by = Store.open(project.map_path).attrs.get("model_digest")
+    try:
+        return made_by != (model_digest or digest_of(read_card(project.model_path)))
+    except CropcubeError:
+        return True
 
 
 def digest_of(card: ModelCard) -> str:

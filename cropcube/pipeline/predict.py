@@ -27,10 +27,11 @@ from cropcube.domain.map_product import (
     legend_of,
 )
 from cropcube.errors import MissingError, ModelMismatchError
-from cropcube.maps.predict import ALGORITHM_REVISION, MapModel, TileMap, predict_tile, strip_bytes
-from cropcube.model.checkpoint import load_model, read_card
+from cropcube.maps.predict import ALGORITHM_REVISION, MapModel, predict_tile, strip_bytes
+from cropcube.model.checkpoint import check_files, load_model, read_card
 from cropcube.pipeline.map_records import STAGE, MappedArea, mapped_area
-from cropcube.pipeline.model_check import check_fit, digest_of, features_command, open_model_features
+from cropcube.pipeline.model_check import check_fit, digest_of, open_model_features
+from cropcube.pipeline.sources import features_command, stage_of
 from cropcube.pipeline.stage import DONE, StageSummary, StageTask, StageWork, TaskResult, run_stage
 from cropcube.run.options import RunOptions
 
@@ -124,13 +125,14 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     project = find_project(project_root)
     model_path = (options.model or project.model_path).resolve()
     card = read_card(model_path)
+    check_files(model_path, card)
     layout = check_fit(project, card, model_path)
     open_model_features(project, card)
     model_digest = digest_of(card)
     memory = BASELINE_BYTES[card.classifier] + strip_bytes(layout, project.spec.tile_px)
     tasks, without = _plan(project, card, _Target(model_path, model_digest, memory))
     _prepare_map(project, card, model_digest, options.rebuild)
-    work = StageWork(_erase, _write)
+    work = StageWork(project.map_path, _erase, _write)
     summary = run_stage(project, STAGE, tasks, work, run or RunOptions())
     summary.raise_failed()
     areas = mapped_area(project, card.legend)
@@ -173,24 +175,31 @@ def _map_spec(project: Project, card: ModelCard, model_digest: str) -> StoreSpec
 
 def _plan(project: Project, card: ModelCard, target: _Target) -> tuple[list[StageTask], int]:
     """Return one task for each tile with features, and how many tiles have none."""
-    prefix = f"features/{card.feature}"
-    features = {record.key: record for record in Ledger(project.ledger_path).records(prefix)}
-    tasks, without = [], 0
-    for tile in project.spec.grid.tiles():
-        record = features.get(f"{prefix}/{tile.lattice.name}/{tile.name}")
-        if record is None or record.state not in ("done", "incomplete"):
-            without += 1
-            continue
-        made_of = digest(record.content_digest, target.model_digest, project.spec.region.digest, ALGORITHM_REVISION)
-        key = f"{STAGE}/{tile.lattice.name}/{tile.name}"
-        payload = TilePayload(tile, target.model_path, target.model_digest)
-        tasks.append(StageTask(key, made_of, payload, target.memory_bytes))
+    wanted = wanted_digests(project, card.feature, target.model_digest)
+    tasks = [
+        StageTask(key, wanted[key], TilePayload(tile, target.model_path, target.model_digest), target.memory_bytes)
+        for tile in project.spec.grid.tiles()
+        if (key := f"{STAGE}/{tile.lattice.name}/{tile.name}") in wanted
+    ]
     if not tasks:
         raise MissingError(
             f"no tile of the project has the features {card.feature}",
             f"Run `{features_command(FeatureSpec.from_dict(card.feature_spec))}` first.",
         )
-    return tasks, without
+    return tasks, len(project.spec.grid) - len(tasks)
+
+
+def wanted_digests(project: Project, feature: str, model_digest: str) -> dict[str, str]:
+    """Return the digest of the map's task for each tile that has the features, by the task's key."""
+    records = Ledger(project.ledger_path).records(stage_of(feature))
+    region = project.spec.region.digest
+    return {
+        record.key.replace(stage_of(feature), STAGE, 1): digest(
+            record.content_digest, model_digest, region, ALGORITHM_REVISION
+        )
+        for record in records
+        if record.state == DONE
+    }
 
 
 def _erase(project: Project, task: StageTask) -> None:
@@ -209,17 +218,12 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     counted = inside(project.spec.region, box) & owned(box)
     features = Store.open(project.features_path(model.layout.feature))
     made = predict_tile(features, model, payload.tile, counted)
-    _store(project, payload.tile, made)
-    pixels = np.bincount(made.crop[counted], minlength=1 + 255)
-    classes = len(legend_of(Store.open(project.map_path).array(CROP, FINEST_M).attrs))
-    written = made.crop.nbytes + made.confidence.nbytes + made.clear_count.nbytes
-    return TaskResult(DONE, {"pixels": pixels[: classes + 1].tolist()}, 0, written)
-
-
-def _store(project: Project, tile: Tile, made: TileMap) -> None:
     store = Store.open(project.map_path, writable=True)
     for name in DTYPES:
-        store.write(tile.lattice.name, name, tile.box(FINEST_M), getattr(made, name))
+        store.write(payload.tile.lattice.name, name, box, getattr(made, name))
+    pixels = np.bincount(made.crop[counted], minlength=1 + 255)
+    classes = len(legend_of(store.array(CROP, FINEST_M).attrs))
+    return TaskResult(DONE, {"pixels": pixels[: classes + 1].tolist()}, 0, store.written)
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ from cropcube.domain.map_product import CLEAR_COUNT, CROP, legend_of
 from cropcube.errors import ResourceError
 from cropcube.maps.extent import covered_box
 from cropcube.pipeline.map_records import MappedArea, mapped_area
+from cropcube.pipeline.model_check import is_of_other_model
 from cropcube.pipeline.scoring import NAMES
 from cropcube.report.composite import composite
 from cropcube.report.mosaic import overview
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 DETAIL_PX = 512
 """Longer side of the closer look."""
+OTHER_MODEL = "The map was made by another model than the one described here; `cropcube predict` renews it."
 REPORT_NAME, PICTURE_NAME = "report.html", "map.png"
 
 
@@ -86,7 +88,7 @@ def write_report(content: ReportInput) -> ReportFiles:
     page = Page(
         title=f"Crop types: {place_name(project.spec.region.name)}",
         subtitle=_where_and_when(project),
-        remarks=(*content.accuracies[0].remarks(), *_map_remarks(content, standing)),
+        remarks=(*content.accuracies[0].remarks(), *_map_remarks(content)),
         accuracies=content.accuracies,
         opening=(_map_section(content, picture), _detail_section(content, standing)),
         closing=(*([_seen_section(content)] if standing else []), _made_section(content)),
@@ -264,15 +266,8 @@ def _seen_section(content: ReportInput) -> Section:
     return Section("How often the ground was seen", (text,), (Illustration(picture, "", "Map of clear observations"),))
 
 
-def _map_remarks(content: ReportInput, standing: bool) -> tuple[str, ...]:
-    if not standing:
-        return ()
-    made = Store.open(content.project.map_path).attrs.get("model_digest")
-    known = dict(content.digests).get("Model")
-    if made != known:
-        said = "The map was made by another model than the one described here; `cropcube predict` renews it."
-        return (said,)
-    return ()
+def _map_remarks(content: ReportInput) -> tuple[str, ...]:
+    return (OTHER_MODEL,) if is_of_other_model(content.project, dict(content.digests)["Model"]) else ()
 
 
 def _made_section(content: ReportInput) -> Section:

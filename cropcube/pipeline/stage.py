@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.cube.ledger import Ledger, Record
@@ -46,13 +47,16 @@ class TaskResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     "JSON-ready, under 100 kB, no clock times: kept in the ledger."
     bytes_read: int = 0
-    bytes_written: int = 0
+    objects: Mapping[str, int] = field(default_factory=dict)
+    "Bytes of every object that the task left, by path within the store: `Store.written`."
 
 
 @dataclass(frozen=True)
 class StageWork:
-    """The two module-level functions that a worker calls; both must be harmless to repeat."""
+    """A store and the two module-level functions by which a worker changes it; both must be harmless to repeat."""
 
+    store: Path
+    "What the tasks write."
     erase: Callable[[Project, StageTask], None]
     "Removes every chunk that the task owns."
     write: Callable[[Project, StageTask], TaskResult]
@@ -129,8 +133,8 @@ def run_stage(
 ) -> StageSummary:
     """Do what is not done yet.
 
-    A task whose record in the ledger is `done` with the wanted digest is reused. Any other is erased where something
-    may stand, written, and only then recorded.
+    A task whose record in the ledger is `done` with the wanted digest, and whose objects stand as recorded, is reused.
+    Any other is erased where something may stand, written, and only then recorded.
 
     Raises
     ------
@@ -141,7 +145,7 @@ def run_stage(
     ledger = Ledger(project.ledger_path)
     ledger.sweep()
     standing = {record.key: record for record in ledger.records(stage)}
-    wanted = [task for task in tasks if not _is_done(standing.get(task.key), task)]
+    wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, work.store)]
     have = resources(options, len(wanted))
     _refuse_if_too_big(stage, wanted, have)
     reports: list[TaskReport] = []
@@ -165,19 +169,27 @@ def perform(job: tuple[Project, StageTask, StageWork]) -> TaskReport:
     project, task, work = job
     ledger = Ledger(project.ledger_path)
     standing = ledger.read(task.key)
-    if _is_done(standing, task):
+    if is_done(standing, task.digest, work.store):
         return TaskReport(task.key, REUSED, 0.0, 0)
-    if standing is not None and (standing.state, standing.digest) != (BEGUN, task.digest):
+    if standing is not None and not _is_underway(standing, task):
         ledger.write(Record(task.key, task.digest, ERASING, {}))
         work.erase(project, task)
     ledger.write(Record(task.key, task.digest, BEGUN, {}))
     result = work.write(project, task)
-    ledger.write(Record(task.key, task.digest, result.state, result.details))
-    return TaskReport(task.key, result.state, 0.0, 0, result.bytes_read, result.bytes_written)
+    ledger.write(Record(task.key, task.digest, result.state, result.details, result.objects))
+    return TaskReport(task.key, result.state, 0.0, 0, result.bytes_read, sum(result.objects.values()))
 
 
-def _is_done(record: Record | None, task: StageTask) -> bool:
-    return record is not None and record.state == DONE and record.digest == task.digest
+def is_done(record: Record | None, digest: str, store: Path) -> bool:
+    """Return whether a task is done as it is wanted now, and what it wrote still stands."""
+    if record is None or (record.state, record.digest) != (DONE, digest):
+        return False
+    return not record.damaged(store)
+
+
+def _is_underway(record: Record, task: StageTask) -> bool:
+    """Return whether what stands is of this very task: begun, or done and damaged since. It is written over."""
+    return record.state in (BEGUN, DONE) and record.digest == task.digest
 
 
 def _report(outcome: Outcome[TaskReport]) -> TaskReport:

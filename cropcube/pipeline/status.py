@@ -13,16 +13,23 @@ from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import Project, find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
-from cropcube.errors import CropcubeError
+from cropcube.errors import CropcubeError, MissingError
+from cropcube.features.layout import feature_spec_of
+from cropcube.model.checkpoint import check_files, read_card
 from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.build_summary import tally
+from cropcube.pipeline.features import plan_features
+from cropcube.pipeline.model_check import is_of_other_model
+from cropcube.pipeline.predict import wanted_digests
+from cropcube.pipeline.sources import CUBE, MAP, path_of
 from cropcube.pipeline.stage import DONE, INCOMPLETE
 
 if TYPE_CHECKING:
     from cropcube.cube.ledger import Record
 
 BUILD, PREDICT = "build", "predict"
-MISSING, OUTDATED, INTERRUPTED = "missing", "outdated", "interrupted"
+MISSING, OUTDATED, INTERRUPTED, DAMAGED = "missing", "outdated", "interrupted", "damaged"
+STATES = (DONE, INCOMPLETE, INTERRUPTED, OUTDATED, DAMAGED, MISSING)
 LISTED_TASKS = 20
 
 
@@ -32,7 +39,7 @@ class StageStatus:
 
     stage: str
     counts: Mapping[str, int]
-    "Tasks by state: done, incomplete, interrupted, outdated, missing."
+    "Tasks by state: done, incomplete, interrupted, outdated, damaged, missing."
     unfinished: tuple[str, ...]
     "The first tasks that are not done, and why."
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -47,7 +54,7 @@ class StageStatus:
         return {
             "stage": self.stage,
             "tasks": sum(self.counts.values()),
-            **{state: self.counts.get(state, 0) for state in (DONE, INCOMPLETE, INTERRUPTED, OUTDATED, MISSING)},
+            **{state: self.counts.get(state, 0) for state in STATES},
             "unfinished": list(self.unfinished),
             **self.details,
         }
@@ -96,10 +103,8 @@ def status(project_root: Path) -> Status:
     records = _standing(project, problems)
     catalog = _catalog(project, problems)
     stages = [_build_status(project, catalog, [r for r in records if _stage_of(r) == BUILD])]
-    tiles = [(zone.lattice.name, tile.name) for zone in project.spec.grid.zones for tile in zone.tiles()]
     for stage, found in _by_stage(records).items():
-        wanted = {f"{stage}/{zone}/{tile}" for zone, tile in tiles}
-        stages.append(_tile_status(stage, found, wanted))
+        stages.append(_tile_status(project, stage, found, problems))
     return Status(
         project=str(project.root),
         specification=_specification(project),
@@ -115,8 +120,7 @@ def _standing(project: Project, problems: list[str]) -> list[Record]:
     records = list(Ledger(project.ledger_path).records())
     gone = {}
     for stage in sorted({_stage_of(record) for record in records}):
-        name = stage.partition("/")[2]
-        path = {BUILD: project.cube_path, PREDICT: project.map_path}.get(stage, project.features_path(name))
+        path = _store_of(project, stage)
         if not Store.exists(path):
             count = sum(_stage_of(record) == stage for record in records)
             gone[stage] = (
@@ -124,6 +128,10 @@ def _standing(project: Project, problems: list[str]) -> list[Record]:
             )
     problems += gone.values()
     return [record for record in records if _stage_of(record) not in gone]
+
+
+def _store_of(project: Project, stage: str) -> Path:
+    return path_of(project, {BUILD: CUBE, PREDICT: MAP}.get(stage, stage.partition("/")[2]))
 
 
 def _stage_of(record: Record) -> str:
@@ -160,9 +168,9 @@ def _build_status(project: Project, catalog: FrozenCatalog | None, records: list
     standing = {record.key: record for record in records}
     known = frozenset(standing)
     wanted = {} if catalog is None else {p.task.key: p.task.digest for p in plan(project, catalog, False, known)}
-    states = {key: _state(standing.get(key), digest) for key, digest in wanted.items()}
     if catalog is None:
-        states = {key: _state(record, record.digest) for key, record in standing.items()}
+        wanted = {key: record.digest for key, record in standing.items()}
+    states = {key: _state(standing.get(key), digest, project.cube_path) for key, digest in wanted.items()}
     found = tally(records)
     details = {
         "observations": found.observations,
@@ -173,17 +181,38 @@ def _build_status(project: Project, catalog: FrozenCatalog | None, records: list
     return StageStatus("build", Counter(states.values()), _unfinished(states, standing), details)
 
 
-def _tile_status(stage: str, records: Mapping[str, Record], wanted: set[str]) -> StageStatus:
-    states = {key: _state(records.get(key), None) for key in sorted(wanted)}
+def _tile_status(project: Project, stage: str, records: Mapping[str, Record], problems: list[str]) -> StageStatus:
+    """Compare what a tile would be made of now with what the ledger says it was made of."""
+    wanted, store = _wanted(project, stage, problems), _store_of(project, stage)
+    tiles = sorted(f"{stage}/{tile.lattice.name}/{tile.name}" for tile in project.spec.grid.tiles())
+    states = {key: _state(records.get(key), wanted.get(key), store) for key in tiles}
     return StageStatus(stage, Counter(states.values()), _unfinished(states, records))
 
 
-def _state(record: Record | None, digest: str | None) -> str:
+def _wanted(project: Project, stage: str, problems: list[str]) -> dict[str, str]:
+    """Return the digests of a stage's tasks as they would be now, of those whose sources stand."""
+    try:
+        store = Store.open(_store_of(project, stage))
+        if stage == PREDICT:
+            return wanted_digests(project, str(store.attrs["features"]), str(store.attrs["model_digest"]))
+        tasks, _ = plan_features(project, feature_spec_of(store))
+    except MissingError:
+        return {}
+    except CropcubeError as error:
+        problems.append(str(error))
+        return {}
+    return {task.key: task.digest for task in tasks}
+
+
+def _state(record: Record | None, digest: str | None, store: Path) -> str:
+    """Return the state of a task; one whose sources are gone is as its record says."""
     if record is None:
         return MISSING
     if record.state not in (DONE, INCOMPLETE):
         return INTERRUPTED
-    return record.state if digest in (None, record.digest) else OUTDATED
+    if digest not in (None, record.digest):
+        return OUTDATED
+    return DAMAGED if record.damaged(store) else record.state
 
 
 def _unfinished(states: Mapping[str, str], records: Mapping[str, Record]) -> tuple[str, ...]:
@@ -229,13 +258,16 @@ def _by_stage(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
 
 
 def _model(project: Project, problems: list[str]) -> dict[str, Any] | None:
-    from cropcube.model.checkpoint import read_card
-
     if not project.model_path.exists():
         return None
     try:
         card = read_card(project.model_path)
+        check_files(project.model_path, card)
     except CropcubeError as error:
         problems.append(str(error))
         return None
+    if is_of_other_model(project):
+        problems.append(
+            f"{project.map_path} was made by another model than {project.model_path}; `cropcube predict` renews it"
+        )
     return {"classifier": card.classifier, "features": card.feature, "classes": list(card.class_names)}

@@ -11,7 +11,6 @@ import numpy as np
 
 from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger, Record, digest
-from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import CLASSIFIERS, LabelSource, ModelCard, SplitRecord
@@ -23,7 +22,7 @@ from cropcube.model.checkpoint import load_model, load_samples, save_model
 from cropcube.model.classifier import FitOptions, need_torch
 from cropcube.model.fit import fit_classifier
 from cropcube.model.metrics import scores
-from cropcube.pipeline.model_check import features_command
+from cropcube.pipeline.sources import features_command, open_source, refuse_damaged
 from cropcube.run.memory import processors
 from cropcube.samples.index import SampleIndex
 from cropcube.samples.labels import file_digest, lay, open_labels
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cropcube.config import Project
+    from cropcube.cube.store import Store
     from cropcube.domain.legend import Legend
     from cropcube.model.classifier import Epoch, Fitted
     from cropcube.model.metrics import Scores
@@ -179,7 +179,9 @@ class _Job:
 
 def _prepare(project: Project, options: TrainOptions) -> _Job:
     """Read and check everything but the samples' features."""
-    store, spec = open_features(project, options.feature)
+    store = open_source(project, options.feature)
+    refuse_damaged(project, options.feature)
+    spec = feature_spec_of(store)
     layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
     check_store(store, layout)
     legend = read_legend(options.legend)
@@ -226,27 +228,6 @@ def _summary(job: _Job, card: ModelCard, path: Path, fitted: Fitted | None) -> T
         _warnings(job.samples, job.source.file, job.unfinished),
         reused=fitted is None,
     )
-
-
-def open_features(project: Project, name: str) -> tuple[Store, FeatureSpec]:
-    """Open a feature store by its name.
-
-    Raises
-    ------
-    MissingError
-        If it is not made yet; the message names the command.
-    """
-    path = project.features_path(name)
-    if not Store.exists(path):
-        standing = sorted(p.stem for p in path.parent.glob("*.zarr")) if path.parent.is_dir() else []
-        have = f"It has: {', '.join(standing)}. " if standing else ""
-        try:
-            make = f"Run `{features_command(FeatureSpec.parse(name))}` first."
-        except InvalidInputError:
-            make = "Run `cropcube features` with the options that give this name."
-        raise MissingError(f"{project.root} has no features {name}", have + make)
-    store = Store.open(path)
-    return store, feature_spec_of(store)
 
 
 def collect_samples(store: Store, layout: InputLayout, legend: Legend, laid: Laid) -> tuple[Samples, dict[str, int]]:

@@ -52,10 +52,11 @@ def write_features(project: Project, spec: FeatureSpec = SPEC) -> Store:
     store = Store.create(path, project.spec.grid, feature_store_spec(spec, season, sensor, project.spec.tile_px))
     ledger = Ledger(project.ledger_path)
     for tile in project.spec.grid.tiles():
+        writer = Store.open(path, writable=True)
         for resolution_m in (10, 20):
-            write_tile(store, tile, resolution_m, spec.windows(season))
+            write_tile(writer, tile, resolution_m, spec.windows(season))
         key = f"features/{spec.name}/{tile.lattice.name}/{tile.name}"
-        ledger.write(Record(key, f"features of {tile.name}", "done", {}))
+        ledger.write(Record(key, f"features of {tile.name}", "done", {}, writer.written))
     return store
 
 

@@ -11,7 +11,7 @@ from cropcube_cli.options import JsonOption, ProjectOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-STATES = ("tasks", "done", "incomplete", "interrupted", "outdated", "missing")
+STATES = ("tasks", "done", "incomplete", "interrupted", "outdated", "damaged", "missing")
 
 
 def status(project: ProjectOption = Path("."), as_json: JsonOption = False) -> None:

@@ -54,7 +54,7 @@ def test_closing_figures(small: tuple[Path, BuildSummary]) -> None:
     assert figures["scenes"] == 6
     assert figures["tasks"] == figures["done"] == 6  # two squares, three slabs
     assert (figures["reused"], figures["incomplete"], figures["failed"], figures["failed_reads"]) == (0, 0, 0, 0)
-    pixels = ("reflectance/c/", "quality/c/")
+    pixels = ("reflectance/c/", "quality/c/", "present/c/")
     stored = sum(len(c) for name, c in tree_bytes(project / "cube.zarr").items() if any(p in name for p in pixels))
     assert figures["bytes_written"] == stored
     assert figures["bytes_read"] > 0

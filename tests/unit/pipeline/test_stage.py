@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,22 +44,27 @@ def write(project: Project, task: StageTask) -> TaskResult:
     """Write one file per name in the payload; planned to die or fail before the n-th."""
     folder = chunks(project, task)
     folder.mkdir(parents=True, exist_ok=True)
+    objects = {}
     for number, name in enumerate(task.payload["names"]):
         if task.payload.get("kill_write") == number:
             raise Killed
-        (folder / name).write_text(f"{task.digest} {name}")
+        objects[str(folder / name)] = (folder / name).write_text(f"{task.digest} {name}")
     if task.payload.get("fail"):
         raise ReadError("scene S1 cannot be read", "Run it again.")
     state = "incomplete" if task.payload.get("miss") else "done"
-    return TaskResult(state, {"failed": ["S1"] if task.payload.get("miss") else []}, 10, 20)
+    return TaskResult(state, {"failed": ["S1"] if task.payload.get("miss") else []}, 10, objects)
 
 
-WORK = StageWork(erase, write)
+WORK = StageWork(Path("/"), erase, write)
 SERIAL = RunOptions("serial", quiet=True)
 
 
 def task(digest: str, *names: str, key: str = "toy/utm31n/r0001c0001", **payload: Any) -> StageTask:
     return StageTask(key, digest, {"names": names, **payload})
+
+
+def stored(project: Project) -> dict[str, bytes]:
+    return tree(project.root / "store")
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -110,6 +116,18 @@ def test_a_failed_task_is_named_and_leaves_no_record_of_done(project: Project) -
         summary.raise_failed()
 
 
+@pytest.mark.parametrize("left", [None, b"d"])
+def test_a_done_task_whose_object_is_gone_or_cut_short_is_done_again(project: Project, left: bytes | None) -> None:
+    tasks = [task("d", "a", "b"), task("d", "a", key="toy/x")]
+    run_stage(project, "toy", tasks, WORK, SERIAL)
+    before = tree(project.root)
+    lost = chunks(project, tasks[0]) / "b"
+    lost.unlink() if left is None else lost.write_bytes(left)
+    again = run_stage(project, "toy", tasks, WORK, SERIAL)
+    assert ([report.key for report in again.reports], again.count("reused")) == ([tasks[0].key], 1)
+    assert tree(project.root) == before
+
+
 def test_a_task_too_big_is_refused_before_the_first(project: Project) -> None:
     tasks = [task("d", "a"), replace(task("d", "a", key="toy/big"), memory_bytes=3 * 2**30)]
     with pytest.raises(ResourceError, match=r"toy/big.*3.00 GiB.*1.00 GiB"):
@@ -119,31 +137,40 @@ def test_a_task_too_big_is_refused_before_the_first(project: Project) -> None:
 
 names = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
 attempts = st.lists(
-    st.tuples(st.sampled_from(["one", "two"]), st.none() | st.integers(0, 4), st.none() | st.integers(0, 4)), max_size=5
+    st.tuples(
+        st.sampled_from(["one", "two"]),
+        st.none() | st.integers(0, 4),
+        st.none() | st.integers(0, 4),
+        st.none() | st.sampled_from("abcd"),
+    ),
+    max_size=5,
 )
+"""Which task, where its erasing or writing is killed, and which object is lost afterwards."""
 
 
 @settings(max_examples=150, deadline=None)
 @given(contents=st.tuples(names, names), killed=attempts, last=st.sampled_from(["one", "two"]))
-def test_after_any_history_of_kills_the_result_is_that_of_a_clean_run(
+def test_after_any_history_of_kills_and_losses_the_result_is_that_of_a_clean_run(
     tmp_path_factory: pytest.TempPathFactory,
     contents: tuple[list[str], list[str]],
-    killed: list[tuple[str, int | None, int | None]],
+    killed: list[tuple[str, int | None, int | None, str | None]],
     last: str,
 ) -> None:
     of = dict(zip(("one", "two"), contents, strict=True))
     tried = Project(tmp_path_factory.mktemp("tried"), SPEC)
     clean = Project(tmp_path_factory.mktemp("clean"), SPEC)
-    for digest, kill_erase, kill_write in killed:
+    for digest, kill_erase, kill_write, lost in killed:
         attempt = task(digest, *of[digest], kill_erase=kill_erase, kill_write=kill_write)
-        try:
+        with contextlib.suppress(Killed):
             perform((tried, attempt, WORK))
-        except Killed:
-            continue
+        if lost is not None:
+            (chunks(tried, attempt) / lost).unlink(missing_ok=True)
     for project in (tried, clean):
         report = perform((project, task(last, *of[last]), WORK))
         assert report.state in ("done", "reused")
-    assert tree(tried.root) == tree(clean.root)
+    assert stored(tried) == stored(clean)
+    kept = [Ledger(project.ledger_path).read("toy/utm31n/r0001c0001") for project in (tried, clean)]
+    assert [(record.digest, record.state) for record in kept if record] == [(last, "done")] * 2
 
 
 def test_a_driver_that_comes_late_finds_the_work_done(project: Project) -> None:

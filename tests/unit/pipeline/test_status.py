@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cropcube.cube.ledger import Ledger, Record
 from cropcube.errors import MissingError
 from cropcube.pipeline.build import build
 from cropcube.pipeline.build_options import BuildOptions, wanted_spec
+from cropcube.pipeline.features import features
 from cropcube.pipeline.status import status
 from tests.support import console
 from tests.support.granules import tree_bytes, write_catalog
@@ -72,16 +74,28 @@ def test_half_built(tmp_path: Path) -> None:
     assert status(project).as_dict()["stages"][0]["done"] == 6
 
 
-def test_other_stages_count_tiles(tmp_path: Path) -> None:
+def test_features_are_told_done_from_missing_and_outdated(tmp_path: Path) -> None:
     project, _ = built(tmp_path)
-    (zone,) = read_project(project).spec.grid.zones
-    first, *rest = [f"features/median-5d/utm31n/{tile.name}" for tile in zone.tiles()]
+    tiles = features(project, run=SERIAL).stage.count("done")
     ledger = Ledger(project / "ledger")
-    ledger.write(Record(first, "d", "done", {}))
-    (project / "features" / "median-5d.zarr").mkdir(parents=True)
-    (project / "features" / "median-5d.zarr" / "zarr.json").touch()
+    first, *_ = ledger.records("features")
+    ledger.withdraw(first.key)
     stage = status(project).as_dict()["stages"][1]
-    assert (stage["stage"], stage["done"], stage["missing"]) == ("features/median-5d", 1, len(rest))
+    assert (stage["stage"], stage["done"], stage["missing"]) == ("features/median-5d", tiles - 1, 1)
+    builds = list(ledger.records("build"))
+    ledger.write(replace(builds[0], digest="of other scenes"))
+    stage = status(project).as_dict()["stages"][1]
+    assert stage["outdated"] > 0
+    assert stage["done"] + stage["outdated"] == tiles - 1
+
+
+def test_a_store_that_cannot_be_read_is_said_and_the_rest_shown(tmp_path: Path) -> None:
+    project, _ = built(tmp_path)
+    features(project, run=SERIAL)
+    (project / "features" / "median-5d.zarr" / "zarr.json").write_bytes(b"{")
+    found = status(project).as_dict()
+    assert "median-5d.zarr is not a store" in found["problems"][0]
+    assert found["stages"][0]["done"] == 6
 
 
 def test_a_store_that_is_gone_is_not_done(tmp_path: Path) -> None:

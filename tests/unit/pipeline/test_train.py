@@ -144,7 +144,7 @@ def test_missing_features_name_the_command(project):
     with pytest.raises(MissingError) as caught:
         train(project.root, options(project, feature="median-15d"))
     assert "cropcube features --kind median --window 15" in caught.value.next_step
-    assert "median-10d" in caught.value.next_step
+    assert "median-10d" in caught.value.what
     with pytest.raises(MissingError) as caught:
         train(project.root, options(project, feature="harmonic-2"))
     assert "--kind harmonic --order 2" in caught.value.next_step
