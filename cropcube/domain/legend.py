@@ -61,13 +61,17 @@ class Legend:
             )
         for entry in self.classes:
             _check_class(entry)
-        for what, values in (("code", self.codes), ("name", [plain(name) for name in self.names])):
-            repeated = sorted({str(value) for value in values if list(values).count(value) > 1})
-            if repeated:
-                raise InvalidInputError(
-                    f"the legend has the {what} {', '.join(repeated)} more than once",
-                    f"Every {what} names one class (names are compared without case); remove or rename the others.",
-                )
+        self._refuse_repeated("code", self.codes, "A code stands for one class; give each line its own")
+        names = [plain(name) for name in self.names]
+        self._refuse_repeated("name", names, "Names are compared without case, blanks, hyphens and underscores")
+
+    def _refuse_repeated(self, what: str, values: Sequence[object], rule: str) -> None:
+        repeated = [entry for entry, value in zip(self.classes, values, strict=True) if list(values).count(value) > 1]
+        if repeated:
+            raise InvalidInputError(
+                f"the legend has a {what} more than once: {', '.join(f'{c.code} {c.name}' for c in repeated)}",
+                f"{rule}; remove or rename the others.",
+            )
 
     @classmethod
     def default(cls) -> Legend:
@@ -186,7 +190,7 @@ def _parse_line(number: int, row: list[str], source: str) -> tuple[int, str, str
         raise InvalidInputError(f"{source} line {number} has {len(row)} columns", _FORMAT)
     code = _as_code(row[0])
     if code is None:
-        raise InvalidInputError(f"{source} line {number}: code {row[0]!r} is not a whole number", _FORMAT)
+        raise InvalidInputError(f"{source} line {number}: code {row[0]!r} is not a positive whole number", _FORMAT)
     return code, row[1], row[2].lower() if len(row) == 3 else ""
 
 

@@ -38,6 +38,8 @@ class LabelSource:
     "Field of a vector file; empty for rasters."
     dropped: dict[str, int] = field(default_factory=dict)
     "Pixels left out, by reason."
+    features: dict[str, int] = field(default_factory=dict)
+    "Features of a vector file: `read`, and those left out, by reason; empty for rasters."
 
 
 @dataclass(frozen=True)

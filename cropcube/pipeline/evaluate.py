@@ -13,7 +13,7 @@ from cropcube.cube.store import Store
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import CROP, legend_of
 from cropcube.domain.model_card import CLASSIFIERS
-from cropcube.errors import InvalidInputError, ModelMismatchError
+from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
@@ -25,7 +25,7 @@ from cropcube.run.memory import processors
 from cropcube.run.options import RunOptions
 from cropcube.run.progress import progress_bar
 from cropcube.samples.index import SampleIndex
-from cropcube.samples.labels import Laid, file_digest, lay, open_labels
+from cropcube.samples.labels import READ, Laid, file_digest, lay, open_labels
 from cropcube.samples.read import Samples
 from cropcube.samples.split import plan_blocks
 
@@ -63,7 +63,7 @@ class EvaluateOptions:
         if self.folds is not None and not 2 <= self.folds <= MAX_FOLDS:
             raise InvalidInputError(f"{self.folds} folds cannot be made", f"Give --folds 2 to {MAX_FOLDS}.")
         if self.labels is not None and self.folds is None and (self.classifier or self.compare):
-            raise InvalidInputError(
+            raise UsageError(
                 "--labels scores the map, which is of one classifier; --classifier and --compare say otherwise",
                 "Add --folds 4 to fit classifiers to these labels, or leave --classifier and --compare out.",
             )
@@ -186,7 +186,7 @@ def _score_map(
         basis = f"The map against {path.name}, on the test blocks only: {len(index):,} labelled pixels."
     else:
         laid = lay(labels, legend, project.spec.grid, project.spec.region)
-        _note_dropped(laid.dropped, notes)
+        _note_dropped(laid, laid.dropped, notes)
         index = index_of(laid)
         basis = f"The map against labels of its own, {path.name}: {len(index):,} labelled pixels."
     return index, (of_map(store, index, legend.names, basis),)
@@ -212,7 +212,7 @@ def _own_labels(judged: _Judged, options: EvaluateOptions, notes: list[str]) -> 
     labels = open_labels(options.labels or Path(), card.legend, options.label_field)
     laid = lay(labels, card.legend, project.spec.grid, project.spec.region)
     samples, dropped = collect_samples(judged.features, judged.layout, card.legend, laid)
-    _note_dropped(dropped, notes)
+    _note_dropped(laid, dropped, notes)
     index = samples.index
     blocks = plan_blocks(project.spec.region, project.spec.grid, card.split.block_m)
     numbers = np.zeros(len(index), np.int64)
@@ -222,7 +222,9 @@ def _own_labels(judged: _Judged, options: EvaluateOptions, notes: list[str]) -> 
     return index.with_blocks(numbers, np.zeros(len(index), np.uint8))
 
 
-def _note_dropped(dropped: Mapping[str, int], notes: list[str]) -> None:
+def _note_dropped(laid: Laid, dropped: Mapping[str, int], notes: list[str]) -> None:
+    out = {why: count for why, count in laid.features.items() if why != READ and count}
+    notes += [f"{count:,} features of the label file left out: {why}" for why, count in out.items()]
     notes += [f"{count:,} labelled pixels left out: {why}" for why, count in sorted(dropped.items())]
 
 

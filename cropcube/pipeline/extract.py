@@ -13,7 +13,7 @@ from cropcube.catalog.vectors import read_vectors
 from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.domain.feature_spec import DEFAULT_CLASSES
-from cropcube.errors import CropcubeError, InvalidInputError
+from cropcube.errors import CropcubeError, InvalidInputError, UsageError
 from cropcube.pipeline.extract_places import PointsTask, PolygonsTask, check_kind, plan_points, plan_polygons
 from cropcube.pipeline.extract_table import Sources, writing
 from cropcube.pipeline.extract_tasks import Found, Job, Source, nothing, perform
@@ -56,12 +56,12 @@ class ExtractOptions:
 
         Raises
         ------
-        InvalidInputError
+        UsageError
             If none is given, or two.
         """
         given = [path for path in (self.points, self.polygons) if path is not None]
         if len(given) != 1:
-            raise InvalidInputError(
+            raise UsageError(
                 "extract takes points or polygons: " + ("both are given" if given else "none is given"),
                 "Give --points FILE or --polygons FILE.",
             )

@@ -103,6 +103,7 @@ class TrainSummary:
             "options": card.options,
             "block_m": card.split.block_m,
             "samples": card.split.counts,
+            "label_features": card.labels.features,
             "dropped": card.labels.dropped,
             "reused": self.reused,
             "best_epoch": self.best_epoch,
@@ -192,7 +193,7 @@ def _prepare(project: Project, options: TrainOptions) -> _Job:
     features_digest = digest(*(record.content_digest for record in records))
     samples, dropped = collect_samples(store, layout, legend, laid)
     samples = _split(samples, blocks, options.fit.seed)
-    source = LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped)
+    source = LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped, laid.features)
     split = SplitRecord(
         blocks.block_px * FINEST_M, options.fit.seed, dict(blocks.anchors), samples.index.counts(legend.names)
     )

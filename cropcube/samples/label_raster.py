@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.legend import Legend
+    from cropcube.domain.region import Region
 
 TOLERANCE_PX = 1e-6
 """Of the warp: as good as exact. With 0, GDAL 3.10 makes no warped raster at all."""
 
 
 class RasterLabels:
-    """The first band of a raster in any CRS: each pixel takes the code of the nearest; 0 and nodata are no label.
+    """A raster of one band in any CRS: each pixel takes the code of the nearest; 0 and nodata are no label.
 
     Use `open`.
     """
@@ -35,28 +37,48 @@ class RasterLabels:
 
     @classmethod
     def open(cls, path: Path, legend: Legend) -> RasterLabels:
-        """Look at a raster without reading its pixels.
+        """Look at a raster without reading more than its last pixel, which a file cut short does not have.
 
         Raises
         ------
         InvalidInputError
-            If it cannot be read, has no CRS, or does not hold whole numbers.
+            If it cannot be read, is not georeferenced, has several bands, or does not hold whole numbers.
         """
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
+        from rasterio.windows import Window
 
         try:
-            with rasterio.open(path) as raster:
-                crs, bounds, kinds, count = raster.crs, raster.bounds, raster.dtypes, raster.count
-        except (RasterioError, OSError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said below, in our words
+                with rasterio.open(path) as raster:
+                    raster.read(1, window=Window(raster.width - 1, raster.height - 1, 1, 1))
+                    crs, placed, bounds = raster.crs, not raster.transform.is_identity, raster.bounds
+                    kind, bands = np.dtype(raster.dtypes[0]), raster.count
+        except (RasterioError, OSError, IndexError) as error:
             raise InvalidInputError(
-                f"{path} cannot be read as a raster ({error})", "Give a GeoTIFF of codes."
+                f"{path} cannot be read as a raster ({error.__cause__ or error})",
+                "It may be damaged or cut short: copy or make it again. Labels are a GeoTIFF of codes.",
             ) from error
-        if crs is None or not count:
-            raise InvalidInputError(f"{path} states no CRS or has no band", "Give a georeferenced GeoTIFF of codes.")
-        if not np.issubdtype(np.dtype(kinds[0]), np.integer):
-            raise InvalidInputError(f"{path} holds {kinds[0]}", "A raster of labels holds whole numbers, the codes.")
+        if crs is None or not placed:
+            raise InvalidInputError(
+                f"{path} states no {'CRS' if crs is None else 'geotransform'}",
+                "Give a georeferenced GeoTIFF of codes; `gdal_edit.py -a_srs` and `-a_ullr` set what is missing.",
+            )
+        if bands > 1:
+            raise InvalidInputError(
+                f"{path} has {bands} bands", "Labels are one band of codes; `gdal_translate -b 1 IN OUT` takes one out."
+            )
+        if not np.issubdtype(kind, np.integer):
+            raise InvalidInputError(
+                f"{path} holds {kind}",
+                "Labels are codes, whole numbers; `gdal_translate -ot UInt16 IN OUT` makes them so.",
+            )
         return cls(path, legend, crs.to_wkt(), tuple(bounds))
+
+    def counted(self, region: Region) -> dict[str, int]:
+        """Return nothing: a raster has no features to count."""
+        return {}
 
     def touches(self, box: PixelBox) -> bool:
         """Return whether the raster's bounds meet the box's."""
@@ -84,7 +106,9 @@ class RasterLabels:
                 codes = warped.read(1)
                 nodata = raster.nodata
         except (RasterioError, OSError) as error:
-            raise InvalidInputError(f"{self.path} cannot be read ({error})", "Check that the file is whole.") from error
+            raise InvalidInputError(
+                f"{self.path} cannot be read ({error.__cause__ or error})", "It may be damaged: copy or make it again."
+            ) from error
         blank = (codes == 0) if nodata is None else (codes == 0) | (codes == nodata)
         numbers = np.where(blank, 0, self._legend.rows_of(codes)).astype(np.int32)
         missing = (numbers == 0) & ~blank

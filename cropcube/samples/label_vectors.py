@@ -10,9 +10,10 @@ import shapely
 from pyproj import Transformer
 
 from cropcube.errors import InvalidInputError
-from cropcube.samples.labels import UNLISTED, BoxLabels
+from cropcube.samples.labels import NO_CLASS, NO_GEOMETRY, OUTSIDE, READ, UNLISTED, BoxLabels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import geopandas as gpd
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.legend import Legend
+    from cropcube.domain.region import Region
 
 
 class VectorLabels:
@@ -29,11 +31,14 @@ class VectorLabels:
     """
 
     def __init__(
-        self, path: Path, label_field: str, shapes: NDArray[Any], rows: NDArray[np.uint8], values: NDArray[Any]
+        self, path: Path, label_field: str, frame: gpd.GeoDataFrame, legend: Legend, counts: Mapping[str, int]
     ) -> None:
+        values = frame[label_field].to_numpy()
         self.path, self.label_field = path, label_field
-        self._shapes, self._rows, self._values = shapes, rows, values
-        self._tree = shapely.STRtree(shapes)
+        self._values = np.array([str(value) for value in values]) if values.dtype == object else values
+        self._shapes, self._rows = frame.geometry.to_numpy(), legend.rows_of(self._values)
+        self._counts = counts
+        self._tree = shapely.STRtree(self._shapes)
 
     @classmethod
     def read(cls, path: Path, frame: gpd.GeoDataFrame, legend: Legend, label_field: str | None) -> VectorLabels:
@@ -45,16 +50,21 @@ class VectorLabels:
             If the field is not there or says nothing, or a feature is neither point nor polygon.
         """
         chosen = _field(path, frame, label_field)
-        frame = frame[frame[chosen].notna()]
-        if not len(frame):
+        classed = frame[frame[chosen].notna() & (frame[chosen].astype(str).str.strip() != "")]
+        if not len(classed):
             raise InvalidInputError(f"the field {chosen!r} of {path} is empty", "Give another --label-field.")
-        shapes = frame.geometry.to_numpy()
-        kinds = sorted(set(frame.geometry.geom_type) - {"Point", "MultiPoint", "Polygon", "MultiPolygon"})
+        kinds = sorted(set(classed.geometry.geom_type) - {"Point", "MultiPoint", "Polygon", "MultiPolygon"})
         if kinds:
             raise InvalidInputError(f"{path} holds {', '.join(kinds)}", "Labels are points or polygons.")
-        values = frame[chosen].to_numpy()
-        values = np.array([str(value) for value in values]) if values.dtype == object else values
-        return cls(path, chosen, shapes, legend.rows_of(values), values)
+        bare = frame.attrs["without_geometry"]
+        counts = {READ: len(frame) + bare, NO_GEOMETRY: bare, NO_CLASS: len(frame) - len(classed)}
+        return cls(path, chosen, classed, legend, counts)
+
+    def counted(self, region: Region) -> dict[str, int]:
+        """Return how many features the file holds, and how many of them are no labels of a region, by reason."""
+        shapely.prepare(region.geometry)
+        outside = int((~shapely.intersects(region.geometry, self._shapes)).sum())
+        return {**self._counts, OUTSIDE: outside}
 
     def touches(self, box: PixelBox) -> bool:
         """Return whether a label's bounds meet the box's."""

@@ -32,6 +32,8 @@ UNLISTED = 255
 """First number of label values that are not in the legend."""
 OVERLAP = "covered by different classes"
 """Why pixels are dropped: labels of two classes claim them."""
+READ, NO_GEOMETRY, NO_CLASS, OUTSIDE = "read", "without geometry", "without a class", "outside the region"
+"""What is counted of the features of a vector file: all of them, and those that are no labels here, by reason."""
 LISTED = 12
 """Codes named in one message."""
 
@@ -59,6 +61,9 @@ class Labels(Protocol):
 
     def on(self, box: PixelBox) -> BoxLabels:
         """Return the labels of a box of pixels at 10 m."""
+
+    def counted(self, region: Region) -> dict[str, int]:
+        """Return how many features were read and how many of them are no labels of a region; empty for a raster."""
 
 
 def open_labels(path: Path, legend: Legend, label_field: str | None = None) -> Labels:
@@ -103,6 +108,8 @@ class Laid:
     "Rows, columns (absolute at 10 m) and legend rows of the labelled pixels, by zone."
     dropped: dict[str, int]
     "Pixels left out, by reason."
+    features: dict[str, int]
+    "Features of the file: `read`, and those left out, by reason; empty for a raster."
 
     def __len__(self) -> int:
         return sum(len(rows) for rows, _, _ in self.zones.values())
@@ -133,15 +140,17 @@ def lay(labels: Labels, legend: Legend, grid: Grid, region: Region) -> Laid:
         zones[zone.lattice.name] = (rows, cols, classes)
     unlisted = +unlisted
     _refuse_unlisted(labels, legend, unlisted)
-    laid = Laid(zones, {OVERLAP: dropped} if dropped else {})
+    laid = Laid(zones, {OVERLAP: dropped} if dropped else {}, labels.counted(region))
     if not len(laid) and dropped:
         raise InvalidInputError(
             f"all {dropped} labelled pixels of {labels.path} in the region {region.name} carry several classes",
             "Overlapping labels of different classes are dropped; keep one class a place.",
         )
     if not len(laid):
+        counts = ", ".join(f"{count} {what}" for what, count in laid.features.items() if count)
         raise InvalidInputError(
-            f"no label of {labels.path} lies on a pixel of the region {region.name}",
+            f"no label of {labels.path} lies on a pixel of the region {region.name}"
+            + (f" (features: {counts})" if counts else ""),
             "Labels must overlap the region; are longitude and latitude swapped, or is the raster's CRS wrong?",
         )
     return laid
@@ -164,9 +173,24 @@ def _refuse_unlisted(labels: Labels, legend: Legend, unlisted: Counter[str]) -> 
         return
     shown = ", ".join(f"{value} ({count} pixels)" for value, count in unlisted.most_common(LISTED))
     more = f" and {len(unlisted) - LISTED} more" if len(unlisted) > LISTED else ""
-    lines = f"lines code,name such as {next(iter(unlisted))},name"
     raise InvalidInputError(
         f"{labels.path} has classes that the legend does not: {shown}{more}",
         f"The legend has: {', '.join(f'{c.code} {c.name}' for c in legend.classes[:LISTED])}. "
-        f"Give --legend FILE.csv with {lines} for each, or take these labels out.",
+        + _what_to_do(unlisted, legend, labels.label_field),
     )
+
+
+def _what_to_do(unlisted: Counter[str], legend: Legend, label_field: str) -> str:
+    """Return how classes get into the legend: by code if they are whole numbers, by name if they are words."""
+    first = unlisted.most_common(1)[0][0]
+    if any(_is_fraction(value) for value in unlisted):
+        return f"Codes are whole numbers; is {label_field!r} the field of classes? Give another --label-field."
+    line = f"{first},name" if first.lstrip("-").isdigit() else f"{max(legend.codes) + 1},{first}"
+    return f"Give --legend FILE.csv with a line code,name such as {line} for each, or take these labels out."
+
+
+def _is_fraction(value: str) -> bool:
+    try:
+        return not float(value).is_integer()
+    except (ValueError, OverflowError):
+        return False

@@ -13,6 +13,7 @@ from cropcube_cli.options import JsonOption, ProjectOption, QuietOption
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cropcube.domain.model_card import ModelCard
     from cropcube.model.classifier import Epoch
     from cropcube.pipeline.train import TrainSummary
 
@@ -89,6 +90,7 @@ def _say_epoch(epoch: Epoch) -> None:
 
 def _render(console: Console, summary: TrainSummary) -> None:
     card = summary.card
+    console.print(show.table(f"Labels of {card.labels.file}", ("what", "count"), _label_rows(card)))
     f1 = {score.name: score.f1 for score in summary.scores.classes} if summary.scores else {}
     rows = [
         (name, *(str(card.split.counts[part][name]) for part in ("train", "validation", "test")), _two(f1.get(name)))
@@ -96,8 +98,6 @@ def _render(console: Console, summary: TrainSummary) -> None:
     ]
     title = f"Samples (blocks of {card.split.block_m} m)"
     console.print(show.table(title, ("class", "train", "validation", "test", "F1 on validation"), rows))
-    for reason, count in card.labels.dropped.items():
-        console.print(f"{count:,} labelled pixels dropped: {reason}")
     if summary.scores:
         console.print(
             f"validation: overall accuracy {summary.scores.overall_accuracy:.3f}, "
@@ -107,6 +107,17 @@ def _render(console: Console, summary: TrainSummary) -> None:
         console.print(f"kept epoch {summary.best_epoch} of {card.options['epochs']}")
     stood = " (stood already, made of the same)" if summary.reused else ""
     console.print(f"model: {summary.path}{stood}")
+
+
+def _label_rows(card: ModelCard) -> list[tuple[str, str]]:
+    """Return what was read and what was dropped: features of a vector file, then pixels."""
+    features = dict(card.labels.features)
+    samples = sum(sum(counts.values()) for counts in card.split.counts.values())
+    rows = [("features read", features.pop("read"))] if features else []
+    rows += [(f"features dropped: {reason}", count) for reason, count in features.items()]
+    rows.append(("labelled pixels in the region", samples + sum(card.labels.dropped.values())))
+    rows += [(f"pixels dropped: {reason}", count) for reason, count in card.labels.dropped.items()]
+    return [(what, f"{count:,}") for what, count in (*rows, ("samples", samples))]
 
 
 def _two(value: float | None) -> str:

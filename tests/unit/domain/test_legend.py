@@ -36,10 +36,11 @@ def test_a_chosen_colour_avoids_those_given():
     [
         ("", "holds no class"),
         ("code,name\n", "holds no class"),
-        ("1,a\n1,b", "code 1 more than once"),
-        ("1,Winter wheat\n2,winter-WHEAT", "name winter wheat more than once"),
+        ("1,a\n2,b\n1,c", "a code more than once: 1 a, 1 c"),
+        ("1,Winter wheat\n2,winter-WHEAT", "a name more than once: 1 Winter wheat, 2 winter-WHEAT"),
         ("0,nothing", "code 0"),
-        ("-3,nothing", "line 1: code '-3'"),
+        ("-3,nothing", "line 1: code '-3' is not a positive whole number"),
+        ("1.5,nothing", "line 1: code '1.5' is not a positive whole number"),
         ("1,a\nx,b", "line 2: code 'x'"),
         ("1", "line 1 has 1 columns"),
         ("1,a,#fff,more", "line 1 has 4 columns"),
@@ -54,6 +55,14 @@ def test_what_is_refused_names_file_and_place(text, part):
     assert caught.value.what.startswith("crops.csv")
     assert part in caught.value.what
     assert caught.value.next_step
+
+
+def test_advice_is_about_what_is_repeated():
+    for text, wanted, other in (("1,a\n1,b", "A code stands", "case"), ("1,a\n2,A", "without case", "code")):
+        with pytest.raises(InvalidInputError) as caught:
+            Legend.parse(text)
+        assert wanted in caught.value.next_step
+        assert other not in caught.value.next_step
 
 
 @pytest.mark.parametrize(

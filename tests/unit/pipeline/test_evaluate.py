@@ -12,7 +12,7 @@ import pytest
 
 from cropcube.cube.store import Store
 from cropcube.domain.grid import inside
-from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError
+from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError, UsageError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.model_check import check_fit
@@ -174,6 +174,16 @@ def test_the_labels_of_training_are_only_scored_in_the_test_blocks(project, tmp_
     assert "only its test blocks" in summary.notes[0]
 
 
+def test_features_that_are_no_labels_of_the_region_are_noted(project, tmp_path: Path):
+    lon, lat = project.spec.region.geometry.representative_point().coords[0]
+    code = LEGEND.codes[0]
+    (tmp_path / "p.csv").write_text(f"lon,lat,crop\n{lon},{lat},{code}\n{lon},{lat},\n0,0,{code}\n0,1,{code}\n")
+    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "p.csv"))
+    assert summary.accuracy.scores.samples == 1
+    assert "1 features of the label file left out: without a class" in summary.notes
+    assert "2 features of the label file left out: outside the region" in summary.notes
+
+
 def test_folds_take_labels_of_their_own(project, tmp_path: Path):
     write_labels(project, tmp_path / "fields.tif")
     summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif", folds=2))
@@ -238,7 +248,7 @@ def test_options_that_contradict_each_other_are_refused():
         EvaluateOptions(classifier="svm")
     with pytest.raises(InvalidInputError, match="1 folds"):
         EvaluateOptions(folds=1)
-    with pytest.raises(InvalidInputError, match="scores the map"):
+    with pytest.raises(UsageError, match="scores the map"):
         EvaluateOptions(labels="x", compare=("forest",))
 
 

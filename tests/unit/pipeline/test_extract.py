@@ -24,7 +24,7 @@ from cropcube.domain.lattice import PixelBox
 from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
-from cropcube.errors import InvalidInputError, MissingError, ReadError, ResourceError
+from cropcube.errors import InvalidInputError, MissingError, ReadError, ResourceError, UsageError
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.extract import ExtractOptions, extract
 from cropcube.run.options import RunOptions
@@ -332,9 +332,9 @@ def test_bad_options_are_refused(project: Project, tmp_path: Path) -> None:
         run(project, points=tmp_path / "nothing.gpkg")
     with pytest.raises(MissingError, match=r"no features 'harmonic-7'; made: .*median-10d"):
         run(project, points=path, source="harmonic-7")
-    with pytest.raises(InvalidInputError, match="none is given"):
+    with pytest.raises(UsageError, match="none is given"):
         run(project)
-    with pytest.raises(InvalidInputError, match="both are given"):
+    with pytest.raises(UsageError, match="both are given"):
         run(project, points=path, polygons=path)
     with pytest.raises(InvalidInputError, match="not called"):
         run(project, points=path, output=tmp_path / "out.csv")

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 from shapely.geometry import box
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.model.checkpoint import load_model, load_samples
+from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.model.classifier import FitOptions, classify
 from cropcube.model.metrics import score
 from cropcube.pipeline.train import UNOBSERVED, TrainOptions, train
@@ -93,6 +94,33 @@ def test_labels_lie_where_the_fields_are_and_dropped_ones_are_counted(project):
     assert (index.col % DARK_EVERY != 0).all()
     assert summary.card.labels.dropped[UNOBSERVED] > 50
     assert OVERLAP not in summary.card.labels.dropped
+
+
+def test_what_was_read_and_dropped_is_counted_remembered_and_shown(project, capsys):
+    from cropcube_cli.commands.train import train as command
+
+    path = project.root / "fields.gpkg"
+    frame = gpd.read_file(path)
+    more = gpd.GeoDataFrame(
+        {"crop": [1200, None, 1200]}, geometry=[box(0, 0, 9, 9), frame.geometry[0], None], crs=frame.crs
+    )
+    pd.concat([frame.astype({"crop": object}), more]).to_file(path)
+    said = {"label_field": "crop", "legend": project.root / "legend.csv", "features": SPEC.name, "trees": 5}
+    command(labels=path, classifier="forest", block_m=160, threads=1, project=project.root, **said)
+    shown = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    counts = dict(row for row in shown if len(row) == 2)
+    samples = int(counts["samples"].replace(",", ""))
+    unobserved = int(counts[f"pixels dropped: {UNOBSERVED}"].replace(",", ""))
+    assert {name: counts[name] for name in counts if "features" in name} == {
+        "features read": str(len(frame) + 3),
+        "features dropped: without geometry": "1",
+        "features dropped: without a class": "1",
+        "features dropped: outside the region": "1",
+    }
+    assert int(counts["labelled pixels in the region"].replace(",", "")) == samples + unobserved
+    card = read_card(project.model_path)
+    assert card.labels.features["read"] == len(frame) + 3
+    assert len(load_samples(project.model_path, card)) == samples
 
 
 def test_no_block_is_in_two_sets(project):

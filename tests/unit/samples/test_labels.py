@@ -1,11 +1,14 @@
 """Labels on pixels: points, polygons and rasters, checked against geometry computed another way."""
 
+import warnings
+
 import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from pyproj import Transformer
+from rasterio.errors import NotGeoreferencedWarning
 from shapely.geometry import LineString, Point, Polygon, box
 
 from cropcube.domain.grid import inside, owned, plan_grid
@@ -13,7 +16,7 @@ from cropcube.domain.lattice import Lattice
 from cropcube.domain.legend import Legend
 from cropcube.domain.region import Region
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.samples.labels import OVERLAP, file_digest, lay, open_labels
+from cropcube.samples.labels import NO_CLASS, NO_GEOMETRY, OUTSIDE, OVERLAP, READ, file_digest, lay, open_labels
 
 LEGEND = Legend.parse("1200,Maize\n1110,Winter wheat\n9120,Grass")
 LATTICE = Lattice.utm(31, True)
@@ -189,6 +192,80 @@ def test_codes_without_a_legend_say_what_to_do(tmp_path):
     assert "1200" in caught.value.what
     assert "1 maize" in caught.value.next_step
     assert "1200,name" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("Hops", "a line code,name such as 9121,Hops"),
+        (777, "a line code,name such as 777,name"),
+        (777.0, "a line code,name such as 777,name"),
+        (1200.5, "Codes are whole numbers; is 'crop' the field of classes?"),
+    ],
+)
+def test_advice_for_a_class_that_the_legend_lacks_makes_a_legend_that_has_it(tmp_path, value, advice):
+    path = write(tmp_path / "fields.gpkg", [TILTED], [value])
+    with pytest.raises(InvalidInputError) as caught:
+        laid_on(path)
+    assert advice in caught.value.next_step
+    if "code,name" in advice:
+        line = advice.rpartition(" ")[2]
+        assert (laid_on(path, Legend.parse(f"1200,Maize\n{line}"))[0] == 2).any()
+
+
+def test_features_are_counted_with_those_that_are_no_labels(tmp_path):
+    away = box(WEST + 50_000, NORTH, WEST + 50_100, NORTH + 100)
+    shapes = [TILTED, HOLED, away, away, None, Polygon(), TILTED, TILTED]
+    path = write(tmp_path / "fields.gpkg", shapes, ["1200", "9120", "1200", "777", "1200", "1200", None, "  "])
+    _, laid = laid_on(path)
+    assert laid.features == {READ: 8, NO_GEOMETRY: 2, NO_CLASS: 2, OUTSIDE: 2}
+    assert laid_on(raster(tmp_path / "labels.tif", np.full((64, 64), 1200)))[1].features == {}
+
+
+def test_labels_that_all_lie_elsewhere_are_counted_in_the_refusal(tmp_path):
+    path = write(tmp_path / "far.gpkg", [box(1e5, 5e6, 2e5, 5.1e6), None], [1200, 1200])
+    with pytest.raises(InvalidInputError, match=r"\(features: 2 read, 1 without geometry, 1 outside the region\)"):
+        laid_on(path)
+
+
+@pytest.mark.parametrize("kept", [8, 250, 600, 0.5, 0.99])
+@pytest.mark.parametrize("compress", ["none", "deflate"])
+def test_a_raster_that_is_cut_short_is_unreadable_wherever_it_is_cut(tmp_path, kept, compress):
+    path = tmp_path / "labels.tif"
+    codes = np.random.default_rng(0).choice([1110, 1200, 9120], (200, 200)).astype("uint16")
+    with rasterio.open(path, "w", driver="GTiff", height=200, width=200, count=1, dtype="uint16", crs="EPSG:32631",
+                       transform=Affine(10, 0, WEST, 0, -10, NORTH), compress=compress) as out:  # fmt: skip
+        out.write(codes, 1)
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if kept > 1 else int(kept * len(content))])
+    with pytest.raises(InvalidInputError, match="cannot be read") as caught:
+        open_labels(path, LEGEND)
+    assert "cut short" in caught.value.next_step
+
+
+def bare(path, **lacking):
+    profile = {"crs": "EPSG:32631", "transform": Affine(10, 0, WEST, 0, -10, NORTH), "count": 1} | lacking
+    profile = {name: value for name, value in profile.items() if value is not None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, "w", driver="GTiff", height=64, width=64, dtype="uint16", **profile) as out:
+            for band in range(profile["count"]):
+                out.write(np.full((64, 64), 1200, "uint16"), band + 1)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("lacking", "what", "next_step"),
+    [
+        ({"crs": None}, "states no CRS", "gdal_edit.py"),
+        ({"transform": None}, "states no geotransform", "gdal_edit.py"),
+        ({"count": 2}, "has 2 bands", "gdal_translate -b 1"),
+    ],
+)
+def test_a_raster_that_is_no_map_of_codes_is_refused_with_what_to_do(tmp_path, lacking, what, next_step):
+    with pytest.raises(InvalidInputError, match=what) as caught:
+        open_labels(bare(tmp_path / "labels.tif", **lacking), LEGEND)
+    assert next_step in caught.value.next_step
 
 
 def test_the_field_is_named_or_the_fields_are_listed(tmp_path):
