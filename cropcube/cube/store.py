@@ -12,7 +12,7 @@ import numpy as np
 from cropcube.cube.description import StoredZone, array_of, describe, difference, root_attrs, zone_of
 from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, owned_ranges, present_array
 from cropcube.cube.ledger import canonical
-from cropcube.cube.objects import discard_leftovers, drop_empty, partial_path, remove_file, replace_file
+from cropcube.cube.objects import drop_empty, partial_path, remove_file, replace_file
 from cropcube.cube.presence import present_values, square_ranges
 from cropcube.cube.shards import Planes, pack, read_selection, split
 from cropcube.domain.lattice import PixelBox, Tile
@@ -295,10 +295,6 @@ class Store:
     def erase_present(self, zone: str, slab: int, square: tuple[int, int]) -> None:
         """Forget what `mark_present` said about a slab of a square."""
         self.mark_present(zone, slab, square, {})
-
-    def sweep(self) -> int:
-        """Remove what killed writes have left; never what a living process is writing. Return how many files."""
-        return discard_leftovers(self.path)
 
     def _find(self, zone: str, name: str, box: PixelBox) -> tuple[ArraySpec, PixelBox]:
         stored = self.zone(zone)

@@ -84,7 +84,6 @@ def build(
         raise
     planned = _prepare(project, catalog, options)
     stage = run_stage(project, STAGE, [item.task for item in planned], StageWork(project.cube_path, erase, write), run)
-    _sweep(project)
     return _summary(project, catalog, stage, options)
 
 
@@ -98,14 +97,7 @@ def _prepare(project: Project, catalog: FrozenCatalog, options: BuildOptions) ->
     _refuse_nothing(project, catalog, planned)
     _refuse_without_room(project.root, _estimate(project, catalog, planned, "the catalogue"))
     Store.create(project.cube_path, spec.grid, cube_spec(spec.season, spec.sensor, spec.tile_px))
-    _sweep(project)
     return planned
-
-
-def _sweep(project: Project) -> None:
-    """Remove what killed writers have left."""
-    Ledger(project.ledger_path).sweep()
-    Store.open(project.cube_path, writable=True).sweep()
 
 
 def _summary(project: Project, catalog: FrozenCatalog, stage: StageSummary, options: BuildOptions) -> BuildSummary:

@@ -122,7 +122,7 @@ def features(
     path, prefix = project.features_path(spec.name), f"{STAGE}/{spec.name}"
     if not Store.exists(path):
         ledger.withdraw_all(prefix)
-    Store.create(path, project.spec.grid, layout).sweep()
+    Store.create(path, project.spec.grid, layout)
     stage = run_stage(project, prefix, tasks, StageWork(path, _erase, _write), run or RunOptions())
     stage.raise_failed()
     made = [record.details for record in ledger.records(prefix)]

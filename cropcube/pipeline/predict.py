@@ -52,7 +52,7 @@ class PredictOptions:
     model: Path | None = None
     "Model folder; None for the project's own."
     rebuild: bool = False
-    "Remove a map that stands with another legend and make it anew."
+    "Remove the map that stands and make all of it anew, also where it is of the same model."
 
 
 @dataclass(frozen=True)
@@ -142,22 +142,23 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
 def _prepare_map(project: Project, card: ModelCard, model_digest: str, rebuild: bool) -> None:
     """Make the empty map, or find it standing; one of another model is removed, its records first."""
     ledger, spec = Ledger(project.ledger_path), _map_spec(project, card, model_digest)
-    if not Store.exists(project.map_path):
+    if rebuild or not Store.exists(project.map_path) or _is_of_another(project, card, spec):
         ledger.withdraw_all(STAGE)
-    else:
-        standing = Store.open(project.map_path)
-        legend = legend_of(standing.array(CROP, FINEST_M).attrs)
-        if (legend.codes, legend.names) != (card.legend.codes, card.legend.names) and not rebuild:
-            raise ModelMismatchError(
-                f"{project.map_path} stands with another legend ({', '.join(legend.names)}) than the model's "
-                f"({', '.join(card.legend.names)})",
-                "`cropcube predict --rebuild` replaces the map; "
-                "`cropcube train --legend FILE` makes a model that fits it.",
-            )
-        if standing.attrs != dict(spec.attrs):
-            ledger.withdraw_all(STAGE)
-            Store.remove(project.map_path)
-    Store.create(project.map_path, project.spec.grid, spec).sweep()
+        Store.remove(project.map_path)
+    Store.create(project.map_path, project.spec.grid, spec)
+
+
+def _is_of_another(project: Project, card: ModelCard, spec: StoreSpec) -> bool:
+    """Return whether a map stands that was made by another model; refuse one with another legend."""
+    standing = Store.open(project.map_path)
+    legend = legend_of(standing.array(CROP, FINEST_M).attrs)
+    if (legend.codes, legend.names) != (card.legend.codes, card.legend.names):
+        raise ModelMismatchError(
+            f"{project.map_path} stands with another legend ({', '.join(legend.names)}) than the model's "
+            f"({', '.join(card.legend.names)})",
+            "`cropcube predict --rebuild` replaces the map; `cropcube train --legend FILE` makes a model that fits it.",
+        )
+    return standing.attrs != dict(spec.attrs)
 
 
 def _map_spec(project: Project, card: ModelCard, model_digest: str) -> StoreSpec:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.cube.ledger import Ledger, Record
+from cropcube.cube.objects import discard_leftovers
 from cropcube.errors import CropcubeError, ResourceError
 from cropcube.run.cluster import Resources, open_executor, resources
 from cropcube.run.drive import drive
@@ -143,20 +145,32 @@ def run_stage(
     """
     began = time.perf_counter()
     ledger = Ledger(project.ledger_path)
-    ledger.sweep()
-    standing = {record.key: record for record in ledger.records(stage)}
-    wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, work.store)]
-    have = resources(options, len(wanted))
-    _refuse_if_too_big(stage, wanted, have)
     reports: list[TaskReport] = []
-    if wanted:
-        jobs = (Task(t.key, (project, replace(t, threads=have.threads), work), t.memory_bytes) for t in wanted)
-        with open_executor(have) as executor, progress_bar(stage, len(wanted), options.quiet) as advance:
-            for outcome in drive(executor, perform, jobs):
-                report = _report(outcome)
-                reports.append(report)
-                advance(report.bytes_read + report.bytes_written)
+    with _swept(ledger, work.store):
+        standing = {record.key: record for record in ledger.records(stage)}
+        wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, work.store)]
+        have = resources(options, len(wanted))
+        _refuse_if_too_big(stage, wanted, have)
+        if wanted:
+            jobs = (Task(t.key, (project, replace(t, threads=have.threads), work), t.memory_bytes) for t in wanted)
+            with open_executor(have) as executor, progress_bar(stage, len(wanted), options.quiet) as advance:
+                for outcome in drive(executor, perform, jobs):
+                    report = _report(outcome)
+                    reports.append(report)
+                    advance(report.bytes_read + report.bytes_written)
     return StageSummary(stage, tuple(reports), len(tasks) - len(wanted), time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def _swept(ledger: Ledger, store: Path) -> Iterator[None]:
+    """Remove what killed writers have left of a store and the ledger, before and after the work."""
+    ledger.sweep()
+    discard_leftovers(store)
+    try:
+        yield
+    finally:
+        ledger.sweep()
+        discard_leftovers(store)
 
 
 def perform(job: tuple[Project, StageTask, StageWork]) -> TaskReport:

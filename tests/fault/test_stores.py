@@ -18,7 +18,7 @@ import xarray as xr
 from cropcube.cube import objects
 from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger, Record
-from cropcube.cube.objects import FOREIGN_LEFTOVER_S, partial_folder
+from cropcube.cube.objects import FOREIGN_LEFTOVER_S, discard_leftovers, partial_folder
 from cropcube.cube.observed import read_observations
 from cropcube.cube.store import Store
 from cropcube.domain.sensor import SENTINEL2
@@ -91,7 +91,7 @@ def test_two_processes_create_one_store(tmp_path: Path) -> None:
         process.join(120)
     assert [process.exitcode for process in others] == [0, 0, 0]
     assert tree(path) == tree(small_cube(tmp_path / "clean.zarr").path)
-    Store.open(path).sweep()
+    discard_leftovers(path)
     assert sorted(os.listdir(tmp_path)) == ["clean.zarr", "cube.zarr"]
 
 
@@ -107,7 +107,7 @@ def test_a_kill_in_mid_write_leaves_nothing_in_the_store(tmp_path: Path) -> None
     assert tree(store.path) == before
     assert len(list(partial_folder(store.path).iterdir())) == 1
     assert read_observations(store, FIRST).days.size == 0
-    assert store.sweep() == 1
+    assert discard_leftovers(store.path) == 1
     assert not partial_folder(store.path).exists()
     fill_slab(store, FIRST, 0, DAYS[0])
     clean = small_cube(tmp_path / "clean.zarr")
@@ -121,7 +121,7 @@ def test_sweeping_does_not_hurt_a_second_live_driver(tmp_path: Path) -> None:
     process = SPAWN.Process(target=stop_in_the_middle, args=(str(store.path), str(flag), 3.0))
     process.start()
     wait_for(flag)
-    assert store.sweep() == 0
+    assert discard_leftovers(store.path) == 0
     assert len(list(partial_folder(store.path).iterdir())) == 1
     process.join(120)
     assert process.exitcode == 0
@@ -137,7 +137,7 @@ def test_leftovers_of_another_host_go_by_age(tmp_path: Path) -> None:
     for name, age in (("far.1~77~5~0", 0.0), ("far.1~78~5~0", FOREIGN_LEFTOVER_S + 10), ("notes.txt", 1e6)):
         (folder / name).write_bytes(b"x")
         os.utime(folder / name, (time.time() - age, time.time() - age))
-    assert store.sweep() == 1
+    assert discard_leftovers(store.path) == 1
     assert sorted(path.name for path in folder.iterdir()) == ["far.1~77~5~0", "notes.txt"]
 
 
@@ -155,15 +155,15 @@ def test_random_kills_always_leave_a_store_that_reads_and_heals(tmp_path: Path) 
         _check_recorded(store, ledger)
     opened = xr.open_datatree(store.path, engine="zarr", chunks=None, consolidated=False)
     assert opened[f"{ZONE}/r10m"]["reflectance"].load().dtype == np.uint16
-    store.sweep()
+    discard_leftovers(store.path)
     ledger.sweep()
     for tile, slab in itertools.product(APART, DAYS):
         if ledger.read(f"build/{tile.name}/s{slab:03d}") is None:
             erase_slab(store, tile, slab)
             fill_slab(store, tile, slab, DAYS[slab])
     assert tree(store.path) == tree(filled(tmp_path / "clean.zarr", 0, 2).path)
-    store.sweep()
-    Store.open(tmp_path / "clean.zarr").sweep()
+    discard_leftovers(store.path)
+    discard_leftovers(tmp_path / "clean.zarr")
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -179,7 +179,7 @@ def _check_recorded(store: Store, ledger: Ledger) -> None:
 
 def test_a_full_disk_is_told_and_nothing_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, ledger = filled(tmp_path / "cube.zarr", 0), Ledger(tmp_path / "ledger")
-    store.sweep()
+    discard_leftovers(store.path)
     before = tree(tmp_path)
 
     def full(file: object, part: bytes) -> None:
@@ -192,7 +192,7 @@ def test_a_full_disk_is_told_and_nothing_is_marked(tmp_path: Path, monkeypatch: 
     with pytest.raises(ResourceError, match="ledger cannot be written"):
         ledger.write(Record("build/x", "d", "done", {}))
     monkeypatch.undo()
-    store.sweep()
+    discard_leftovers(store.path)
     ledger.sweep()
     assert tree(tmp_path) == before
 

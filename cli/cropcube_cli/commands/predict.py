@@ -27,7 +27,11 @@ def predict(
         Path | None, typer.Option("--model", metavar="DIR", help="Model folder (default: the project's own, model/).")
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Replace a map that stands with another legend; it is removed first.")
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="Make every tile anew; the map that stands is removed first. Needed where its legend is another.",
+        ),
     ] = False,
     project: ProjectOption = Path("."),
     cluster: ClusterOption = "auto",

@@ -189,6 +189,19 @@ def test_a_map_with_another_legend_is_only_replaced_when_asked(project):
     assert not [path for path in project.root.rglob(".map*/**/*") if path.is_file()]
 
 
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_rebuild_makes_every_tile_anew_also_of_the_same_model(project, damage: bool):
+    predict(project.root, PredictOptions(), SERIAL)
+    before = tree(project.map_path)
+    (project.map_path / "of another day").write_text("x")
+    if damage:
+        (project.map_path / "zarr.json").write_text("{}")
+    summary = predict(project.root, PredictOptions(rebuild=True), SERIAL)
+    assert (summary.stage.count("done"), summary.stage.count("reused")) == (len(project.spec.grid), 0)
+    assert tree(project.map_path) == before
+    assert not list(project.root.glob(".*.partial"))
+
+
 def test_other_colours_are_not_another_legend(project):
     predict(project.root, PredictOptions(), SERIAL)
     painted = Legend.of([(entry.code, entry.name, "") for entry in LEGEND.classes])

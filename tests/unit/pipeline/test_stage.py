@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from shapely.geometry import box
 
 from cropcube.config import Project, ProjectSpec
 from cropcube.cube.ledger import Ledger, Record
+from cropcube.cube.objects import partial_folder
 from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
@@ -55,7 +58,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
     return TaskResult(state, {"failed": ["S1"] if task.payload.get("miss") else []}, 10, objects)
 
 
-WORK = StageWork(Path("/"), erase, write)
+WORK = StageWork(Path("/none"), erase, write)
 SERIAL = RunOptions("serial", quiet=True)
 
 
@@ -126,6 +129,21 @@ def test_a_done_task_whose_object_is_gone_or_cut_short_is_done_again(project: Pr
     again = run_stage(project, "toy", tasks, WORK, SERIAL)
     assert ([report.key for report in again.reports], again.count("reused")) == ([tasks[0].key], 1)
     assert tree(project.root) == before
+
+
+@pytest.mark.parametrize("fate", ["good", "fail", "nothing to do"])
+def test_when_a_stage_is_over_nothing_lies_beside_store_and_ledger(project: Project, fate: str) -> None:
+    store = project.root / "store"
+    work = StageWork(store, erase, write)
+    tasks = [task("a", "x"), task("b", "x", key="toy/utm31n/r0001c0002", fail=fate == "fail")]
+    if fate == "nothing to do":
+        run_stage(project, "toy", tasks, work, SERIAL)
+    for path in (store, project.ledger_path):
+        partial_folder(path).mkdir(parents=True)
+        (partial_folder(path) / f"{socket.gethostname()}~1~1~1").write_bytes(b"of another host, a day old")
+        os.utime(partial_folder(path) / f"{socket.gethostname()}~1~1~1", (0, 0))
+    assert len(run_stage(project, "toy", tasks, work, SERIAL).failed) == (fate == "fail")
+    assert not list(project.root.glob(".*.partial"))
 
 
 def test_a_task_too_big_is_refused_before_the_first(project: Project) -> None:
