@@ -71,6 +71,8 @@ class FeaturesSummary:
     "Build tasks that failed in part or were never finished; once they are, `features` redoes their tiles."
     tiles_unobserved: int
     "Tiles without a single day of observation."
+    notes: tuple[str, ...]
+    "What was made of the options, where that may surprise."
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, JSON-ready."""
@@ -83,6 +85,7 @@ class FeaturesSummary:
             "pixels_never_clear": self.pixels_never_clear,
             "incomplete_builds": list(self.incomplete_builds),
             "tiles_unobserved": self.tiles_unobserved,
+            "notes": list(self.notes),
         }
 
 
@@ -126,7 +129,7 @@ def features(
     stage = run_stage(project, prefix, tasks, StageWork(path, _erase, _write), run or RunOptions())
     stage.raise_failed()
     made = [record.details for record in ledger.records(prefix)]
-    summary = _summary(stage, spec, path, made, incomplete)
+    summary = _summary(project, spec, stage, made, incomplete)
     if not any(details.get("clear") for details in made):
         raise _never_clear(project, spec, made)
     return summary
@@ -281,19 +284,31 @@ def _put(store: Store, tile: Tile, resolution_m: int, arrays: Mapping[str, NDArr
 
 
 def _summary(
-    stage: StageSummary, spec: FeatureSpec, path: Path, made: list[Mapping[str, Any]], incomplete: tuple[str, ...]
+    project: Project,
+    spec: FeatureSpec,
+    stage: StageSummary,
+    made: list[Mapping[str, Any]],
+    incomplete: tuple[str, ...],
 ) -> FeaturesSummary:
     acquired = sum(details.get("acquired", 0) for details in made)
     clear = sum(details.get("clear", 0) for details in made)
     return FeaturesSummary(
         stage,
         spec,
-        path,
+        project.features_path(spec.name),
         clear / acquired if acquired else 0.0,
         sum(details.get("never_clear", 0) for details in made),
         incomplete,
         sum(not details.get("days") for details in made),
+        _notes(project, spec),
     )
+
+
+def _notes(project: Project, spec: FeatureSpec) -> tuple[str, ...]:
+    days = project.spec.season.days
+    if spec.kind != "median" or spec.window_days <= days:
+        return ()
+    return (f"a window of {spec.window_days} days is longer than the season of {days}: the season is one window",)
 
 
 def _never_clear(project: Project, spec: FeatureSpec, made: list[Mapping[str, Any]]) -> InvalidInputError:

@@ -77,6 +77,8 @@ def features(
         ]
         console.print(show.table("Features", ("what", "value"), rows))
 
+    for said in summary.notes:
+        show.note(f"note: {said}")
     show.result(summary, as_json, render)
     if summary.incomplete_builds:
         listed = ", ".join(summary.incomplete_builds[:SHOWN])

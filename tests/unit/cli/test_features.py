@@ -3,6 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from cropcube.config import read_project
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.errors import InvalidInputError
 from cropcube_cli.main import main, make_app
@@ -44,6 +45,17 @@ def test_people_get_a_table_and_what_is_incomplete_goes_to_standard_error(root):
     assert record.key in done.stderr
     assert "cropcube build" in done.stderr
     assert record.key not in done.stdout
+
+
+def test_a_window_longer_than_the_season_is_said(root):
+    season = read_project(root).spec.season
+    assert not run(root, "--window", str(season.days)).stderr
+    done = run(root, "--window", str(season.days + 1))
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines() == [
+        f"note: a window of {season.days + 1} days is longer than the season of {season.days}: the season is one window"
+    ]
+    assert not run(root, "--kind", "annual-median").stderr
 
 
 @pytest.mark.parametrize(
