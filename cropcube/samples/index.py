@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cropcube.errors import InvalidInputError
-from cropcube.samples.split import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-_COLUMNS = {"row": np.int32, "col": np.int32, "label": np.uint8, "block": np.int64, "part": np.uint8}
+SETS = ("train", "validation", "test")
+_COLUMNS = {
+    "row": np.int32, "col": np.int32, "label": np.uint8, "block": np.int64, "field": np.int64, "part": np.uint8
+}  # fmt: skip
+NO_FIELD = -1
+"""`field` where nothing is known of fields: labels from a raster, unless they are split by field."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,9 @@ class SampleIndex:
     label: NDArray[np.uint8]
     "1-based row of the legend."
     block: NDArray[np.int64]
-    "Number of the block of ground, unique over zones."
+    "Number of the group that is dealt as a whole: a block of ground, a field, a region, a value of a column."
+    field: NDArray[np.int64]
+    "Number of the field (a feature of a vector file, with those that share pixels with it), or `NO_FIELD`."
     part: NDArray[np.uint8]
     "Index into `SETS`: train, validation, test."
 
@@ -44,12 +50,15 @@ class SampleIndex:
         return len(self.row)
 
     @classmethod
-    def of(cls, zone: str, row: NDArray[Any], col: NDArray[Any], label: NDArray[Any]) -> SampleIndex:
-        """Return the index of pixels of one zone, block and set still 0."""
+    def of(
+        cls, zone: str, row: NDArray[Any], col: NDArray[Any], label: NDArray[Any], field: NDArray[Any] | None = None
+    ) -> SampleIndex:
+        """Return the index of pixels of one zone, block and set still 0; without fields, none is known."""
         n = len(row)
-        empty = (np.zeros(n, np.int64), np.zeros(n, np.uint8))
+        given = {"row": row, "col": col, "label": label, "block": np.zeros(n), "part": np.zeros(n)}
+        given["field"] = np.full(n, NO_FIELD) if field is None else field
         return cls(
-            (zone,), np.zeros(n, np.uint8), row.astype(np.int32), col.astype(np.int32), label.astype(np.uint8), *empty
+            (zone,), np.zeros(n, np.uint8), **{name: given[name].astype(kind) for name, kind in _COLUMNS.items()}
         )
 
     @classmethod
@@ -75,7 +84,7 @@ class SampleIndex:
 
     def with_blocks(self, block: NDArray[np.int64], part: NDArray[np.uint8]) -> SampleIndex:
         """Return the same samples with their blocks and sets."""
-        return SampleIndex(self.zones, self.zone, self.row, self.col, self.label, block, part)
+        return replace(self, block=block, part=part)
 
     def in_zone(self, name: str) -> NDArray[np.bool_]:
         """Return which samples lie in a zone."""

@@ -1,6 +1,7 @@
-"""Splitting samples by place: whole square blocks are dealt out, never single pixels.
+"""Splitting samples by place: whole groups (square blocks, fields, regions) are dealt out, never single pixels.
 
-Neighbouring pixels are nearly copies of one another; a split by pixel measures memory, not skill.
+Neighbouring pixels are nearly copies of one another; a split by pixel measures memory, not skill. Nor may a field be in
+two sets: one that reaches over the border of its block is used on one side only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from shapely import get_coordinates
 from cropcube.domain.grid import zone_pieces
 from cropcube.domain.lattice import FINEST_M
 from cropcube.errors import InvalidInputError
+from cropcube.samples.index import NO_FIELD
+from cropcube.samples.index import SETS as SETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +31,12 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_M = 5000
 """Default blocks are a quarter of the region's shorter side, and at most this."""
-SETS = ("train", "validation", "test")
 ATTEMPTS, MANY_BLOCKS = 32, 4096
 """Deals that are tried for the three sets; fewer where there are many blocks, which even out by themselves."""
 _PARTS = (0, 1, 2, 0, 0)
 """Set of each of five equal parts: three fifths train, one validates, one tests."""
+LEFT_OUT = 255
+"""Instead of a set: samples of a field that another set uses."""
 
 
 @dataclass(frozen=True)
@@ -124,36 +128,61 @@ def deal(blocks: NDArray[np.int64], labels: NDArray[np.uint8], parts: int, seed:
     return _deal_in_order(shares, _order(shares, seed, 0), parts, nowhere)[block_of]
 
 
-def three_sets(blocks: NDArray[np.int64], labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+def three_sets(
+    blocks: NDArray[np.int64], labels: NDArray[np.uint8], seed: int, fields: NDArray[np.int64] | None = None
+) -> NDArray[np.uint8]:
     """Return the set (index into `SETS`) of each sample: three fifths train, one validation, one test by blocks.
 
-    With three or four blocks there are as many parts. A block that alone holds a class is for training, as long as
-    there are two others: such a class can be learnt but not tested. Of several deals drawn from the seed the one is
-    taken that spreads the classes best. Raises as `deal` does.
+    With three or four blocks there are as many parts. A class of a single place (see `places`) is for training, as long
+    as two blocks are left: it can be learnt but not tested. Of several deals drawn from the seed the one is taken that
+    spreads the classes best. No two sets share a block or a field: a field that was dealt into several is tested if it
+    can be, else validated, and its other samples are `LEFT_OUT` (of a class of a single place, they train). Raises as
+    `deal` does.
     """
     deal(blocks, labels, len(SETS), seed)
+    fields = np.full(len(blocks), NO_FIELD, np.int64) if fields is None else fields
     shares, block_of = _shares(blocks, labels)
     parts = min(len(_PARTS), len(shares))
     set_of_part = np.array(_PARTS[:parts], dtype=np.uint8)
-    given = np.full(len(shares), -1, dtype=np.int64)
-    sole = np.flatnonzero(shares.max(axis=1) == 1.0)
-    if len(sole) <= len(shares) - 2:
-        for_training = np.flatnonzero(set_of_part == 0)
-        given[sole] = for_training[np.arange(len(sole)) % len(for_training)]
+    given = _for_training(shares, places(blocks, fields, labels), set_of_part)
+    lone = np.isin(labels, np.unique(labels)[places(blocks, fields, labels) == 1])
     wanted = np.bincount(set_of_part) / parts
     best, least = np.zeros(0, dtype=np.uint8), np.inf
     for attempt in range(min(ATTEMPTS, max(1, MANY_BLOCKS // len(shares)))):
-        found = set_of_part[_deal_in_order(shares, _order(shares, seed, attempt), parts, given)]
-        filled = np.stack([shares[found == i].sum(axis=0) for i in range(len(SETS))])
+        dealt = set_of_part[_deal_in_order(shares, _order(shares, seed, attempt), parts, given)][block_of]
+        found = _without_shared_fields(dealt, fields, lone)
+        filled = _spread(found, labels)
         off = float(((filled - wanted[:, None]) ** 2).sum())
-        if off < least and len(np.unique(found)) == len(SETS):
+        if off < least and filled.any(axis=1).all():
             best, least = found, off
-    return best[block_of]
+    if not len(best):
+        raise InvalidInputError(
+            f"the samples lie in {len(shares)} blocks, and fields reach over all of them",
+            "Split by whole fields (--split field), give larger blocks (--block-m METRES), or labels of more places.",
+        )
+    return best
+
+
+def places(blocks: NDArray[np.int64], fields: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return in how many places each class lies, in the order of `np.unique(labels)`.
+
+    The fewer of its blocks and its fields: one place cannot be on both sides of a split, two can.
+    """
+    classes, class_of = np.unique(labels, return_inverse=True)
+    in_blocks = np.bincount(np.unique(np.stack([class_of, blocks]), axis=1)[0], minlength=len(classes))
+    distinct = np.where(fields == NO_FIELD, -2 - np.arange(len(fields)), fields)
+    in_fields = np.bincount(np.unique(np.stack([class_of, distinct]), axis=1)[0], minlength=len(classes))
+    return np.minimum(in_blocks, in_fields)
 
 
 def folds(blocks: NDArray[np.int64], labels: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.int64]:
     """Return the fold (0 to `count` - 1) of each sample, whole blocks together. Raises as `deal` does."""
     return deal(blocks, labels, count, seed)
+
+
+def apart_from(held: NDArray[np.bool_], fields: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which samples are not held and of no field that is held: what may be learnt from to test the held."""
+    return ~held & ~np.isin(fields, fields[held & (fields != NO_FIELD)])
 
 
 def _shares(blocks: NDArray[np.int64], labels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -163,6 +192,44 @@ def _shares(blocks: NDArray[np.int64], labels: NDArray[np.uint8]) -> tuple[NDArr
     counts = np.bincount(block_of * len(classes) + class_of, minlength=len(numbers) * len(classes))
     shares = counts.reshape(len(numbers), len(classes)) / np.bincount(class_of)
     return shares, block_of
+
+
+def _for_training(
+    shares: NDArray[np.float64], places_C: NDArray[np.int64], set_of_part: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Return a training part for the block that holds most of each class of a single place, -1 for all others."""
+    given = np.full(len(shares), -1, dtype=np.int64)
+    sole = np.unique(shares[:, places_C == 1].argmax(axis=0))
+    if len(sole) <= len(shares) - 2:
+        for_training = np.flatnonzero(set_of_part == 0)
+        given[sole] = for_training[np.arange(len(sole)) % len(for_training)]
+    return given
+
+
+def _without_shared_fields(
+    part: NDArray[np.uint8], fields: NDArray[np.int64], lone: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Return the sets, `LEFT_OUT` for samples of a field that goes to another; `lone` ones rather train than test."""
+    known = np.flatnonzero(fields != NO_FIELD)
+    if not len(known):
+        return part
+    numbers, field_of = np.unique(fields[known], return_inverse=True)
+    of_lone_class = np.isin(field_of, field_of[lone[known]])
+    wish = np.where(of_lone_class, part[known], len(SETS) - 1 - part[known])
+    first = np.full(len(numbers), len(SETS))
+    np.minimum.at(first, field_of, wish)
+    found = part.copy()
+    found[known[wish != first[field_of]]] = LEFT_OUT
+    return found
+
+
+def _spread(part: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return which part of each class each set holds, (sets, classes)."""
+    classes, class_of = np.unique(labels, return_inverse=True)
+    kept = part != LEFT_OUT
+    counts = np.bincount(part[kept] * len(classes) + class_of[kept], minlength=len(SETS) * len(classes))
+    shares: NDArray[np.float64] = counts.reshape(len(SETS), len(classes)) / np.bincount(class_of)
+    return shares
 
 
 def _order(shares: NDArray[np.float64], seed: int, attempt: int) -> NDArray[np.int64]:
