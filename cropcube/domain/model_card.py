@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from cropcube.domain.legend import Legend
@@ -87,6 +87,8 @@ class ModelCard:
     "Of the ledger's records of the tiles that hold samples."
     made_of: str = ""
     "Digest of all that decides the model: the same again is not trained again."
+    model_window: str = ""
+    "Part of the season that the model sees, `05-01/12-01`; empty for all of it."
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     "`weights` and `samples`: file name and sha256; filled in by `save_model`."
     version: int = CARD_VERSION
@@ -137,9 +139,12 @@ class ModelCard:
 
 
 def _build(content: dict[str, Any]) -> ModelCard:
-    unknown = sorted(set(content) ^ {entry.name for entry in fields(ModelCard)})
-    if unknown:
-        raise ValueError(f"missing or unknown: {', '.join(unknown)}")
+    known = {entry.name: entry.default is MISSING and entry.default_factory is MISSING for entry in fields(ModelCard)}
+    wrong = sorted(set(content) - set(known)) + [
+        name for name, needed in known.items() if needed and name not in content
+    ]
+    if wrong:
+        raise ValueError(f"missing or unknown: {', '.join(wrong)}")
     scaling, split = content["scaling"], content["split"]
     content = dict(content)
     content["scaling"] = Scaling(scaling["method"], _matrix(scaling["mean"]), _matrix(scaling["deviation"]))

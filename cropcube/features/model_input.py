@@ -6,7 +6,7 @@ Training and prediction both come through here, so both see the same numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.domain.feature_spec import FeatureSpec
-    from cropcube.domain.model_card import ModelCard
+    from cropcube.domain.model_window import ModelWindow
     from cropcube.domain.season import Season
     from cropcube.domain.sensor import Sensor
 
@@ -49,27 +49,41 @@ class InputLayout:
     "In the sensor's order."
     resolutions_m: tuple[int, ...]
     "Of each band."
-    steps: tuple[str, ...]
-    "Labels of windows or terms."
+    series_steps: tuple[str, ...]
+    "Labels of all windows or terms of the store."
+    window: tuple[int, int] = (0, 0)
+    "First and one-past-last of them that the classifier sees; (0, 0) becomes all."
+
+    def __post_init__(self) -> None:
+        if self.window == (0, 0):
+            object.__setattr__(self, "window", (0, len(self.series_steps)))
 
     @classmethod
-    def of(cls, spec: FeatureSpec, season: Season, sensor: Sensor) -> InputLayout:
-        """Return the layout of all bands of a sensor under a feature specification."""
-        bands = sensor.bands
-        steps = tuple(str(step) for step in spec.steps(season))
-        return cls(spec.name, spec.kind, tuple(b.name for b in bands), tuple(b.resolution_m for b in bands), steps)
-
-    @classmethod
-    def of_card(cls, card: ModelCard, sensor: Sensor) -> InputLayout:
-        """Return the layout that a model was trained on.
+    def of(
+        cls, spec: FeatureSpec, season: Season, sensor: Sensor, model_window: ModelWindow | None = None
+    ) -> InputLayout:
+        """Return the layout of all bands of a sensor under a feature specification.
 
         Raises
         ------
         InvalidInputError
-            If the sensor lacks one of its bands.
+            If the season or the kind of features does not have the model's window.
         """
-        resolutions = tuple(sensor.band(name).resolution_m for name in card.bands)
-        return cls(card.feature, str(card.feature_spec["kind"]), card.bands, resolutions, card.steps)
+        bands = sensor.bands
+        steps = tuple(str(step) for step in spec.steps(season))
+        window = model_window.steps_of(spec, season) if model_window else (0, 0)
+        resolutions = tuple(b.resolution_m for b in bands)
+        return cls(spec.name, spec.kind, tuple(b.name for b in bands), resolutions, steps, window)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Labels of the windows or terms that the classifier sees."""
+        return self.series_steps[slice(*self.window)]
+
+    @property
+    def series(self) -> InputLayout:
+        """The layout of the whole series, of which the classifier's window is a part."""
+        return replace(self, window=(0, len(self.series_steps)))
 
     @property
     def array(self) -> str:
@@ -131,7 +145,8 @@ def pixel_features(
     Returns
     -------
     values_NBS
-        float32 in the features' own unit; not finite where a harmonic has no fit.
+        float32 in the features' own unit, of the layout's window; gaps are filled from the whole series. Not finite
+        where a harmonic has no fit.
 
     Raises
     ------
@@ -142,15 +157,15 @@ def pixel_features(
     for resolution_m in sorted(set(layout.resolutions_m)):
         where = [i for i, r in enumerate(layout.resolutions_m) if r == resolution_m]
         source_SBYX = features[resolution_m]
-        if source_SBYX.shape[:2] != (len(layout.steps), len(where)):
+        if source_SBYX.shape[:2] != (len(layout.series_steps), len(where)):
             raise InvalidInputError(
                 f"features at {resolution_m} m have {source_SBYX.shape[:2]} steps and bands, "
-                f"the model takes {(len(layout.steps), len(where))}",
+                f"the model takes {(len(layout.series_steps), len(where))}",
                 f"It was trained on {layout.feature} with the bands {' '.join(layout.bands)}.",
             )
         step = resolution_m // FINEST_M
         picked_SBN = source_SBYX[:, :, np.asarray(rows) // step, np.asarray(cols) // step]
-        values_NBS[:, where] = _without_gaps(layout, picked_SBN).transpose(2, 1, 0)
+        values_NBS[:, where] = _without_gaps(layout, picked_SBN)[slice(*layout.window)].transpose(2, 1, 0)
     return values_NBS
 
 

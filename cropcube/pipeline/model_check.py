@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cropcube.cube.ledger import digest
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.model_window import ModelWindow
 from cropcube.errors import CropcubeError, MissingError, ModelMismatchError
 from cropcube.features.model_input import InputLayout
 from cropcube.model.checkpoint import read_card
@@ -38,15 +39,18 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
         raise ModelMismatchError(
             f"{model_path} takes the bands {' '.join(card.bands)}; the project has no {' '.join(lacking)}", make
         )
-    steps = spec.steps(project.spec.season)
-    if len(steps) != len(card.steps):
+    season = project.spec.season
+    steps, window = tuple(str(step) for step in spec.steps(season)), (0, 0)
+    if card.model_window:
+        window = ModelWindow.parse(card.model_window).same_steps_of(spec, season, len(card.steps))
+    elif len(steps) != len(card.steps):
         raise ModelMismatchError(
             f"{model_path} takes {len(card.steps)} steps of {spec.name} (season {card.season}); "
-            f"the season {project.spec.season} gives {len(steps)}",
+            f"the season {season} gives {len(steps)}",
             make,
         )
     kept = tuple(bands[band] for band in card.bands)
-    return InputLayout(spec.name, spec.kind, card.bands, kept, tuple(str(step) for step in steps))
+    return InputLayout(spec.name, spec.kind, card.bands, kept, steps, window)
 
 
 def open_model_features(project: Project, card: ModelCard) -> Store:
@@ -91,7 +95,7 @@ def digest_of(card: ModelCard) -> str:
         "weights": card.files.get("weights", {}).get("sha256", ""),
         "feature_spec": card.feature_spec,
         "bands": list(card.bands),
-        "steps": len(card.steps),
+        "steps": [len(card.steps), card.model_window],
         "scaling": [card.scaling.method, card.scaling.mean, card.scaling.deviation],
         "legend": card.legend.as_json(),
     }

@@ -47,6 +47,15 @@ def test_gaps_are_filled_linearly_with_ends_held():
     assert values[0, 0].tolist() == [100, 100, 200, 300, 400, 400]
 
 
+def test_the_classifier_sees_its_window_filled_from_the_whole_series():
+    layout = InputLayout("m", "median", ("B03",), (10,), tuple("abcdef"), (2, 5))
+    assert (layout.steps, layout.shape, layout.series.steps) == (tuple("cde"), (1, 3), tuple("abcdef"))
+    series = np.array([0, 100, 0, 0, 400, 0], dtype=np.uint16).reshape(6, 1, 1, 1)
+    here = np.array([0]), np.array([0])
+    assert pixel_features(layout, {10: series}, *here)[0, 0].tolist() == [200, 300, 400]
+    assert pixel_features(layout.series, {10: series}, *here)[0, 0].tolist() == [100, 100, 200, 300, 400, 400]
+
+
 def test_observed_needs_a_value_at_every_resolution():
     found = features()
     found[10][:, :, 0, 1] = 0  # never
