@@ -53,8 +53,38 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return made
 
 
+def failed_reads(console: Console, count: int, failures: Iterable[Mapping[str, str]]) -> None:
+    """Print failed reads, one entry a file with the tasks that wanted it; lines stay whole, so that they can be copied.
+
+    Parameters
+    ----------
+    console
+        Where to.
+    count
+        All of them.
+    failures
+        Those that are listed: `task`, `scene`, `band`, `error`.
+    """
+    tasks: dict[str, list[str]] = {}
+    for entry in failures:
+        where = f"{entry['scene']} {entry['band']}"
+        why = entry["error"] if entry["error"].startswith(where) else f"{where}: {entry['error']}"
+        tasks.setdefault(why, []).append(entry["task"])
+    listed = sum(map(len, tasks.values()))
+    console.print(f"{count} failed reads" + (f", the first {listed}:" if listed < count else ":"))
+    for why, keys in tasks.items():
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        line(console, f"  {why}")
+        line(console, f"    in {keys[0]}{more}")
+
+
+def line(console: Console, text: str) -> None:
+    """Print a line as it is, however narrow the terminal: paths in it can be copied."""
+    console.print(text, soft_wrap=True, markup=False)
+
+
 def _is_number(text: str) -> bool:
-    return text.replace(".", "").replace(",", "").strip("%-+ ").isdigit()
+    return text == "-" or text.replace(".", "").replace(",", "").strip("%-+ ").isdigit()
 
 
 def size(count: float) -> str:

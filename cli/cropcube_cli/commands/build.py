@@ -107,9 +107,7 @@ def _closing_table(summary: BuildSummary) -> Callable[[Console], None]:
         ]
         console.print(show.table(f"Build of {summary.project}", ("what", "value"), rows))
         if figures["failures"]:
-            title = f"{figures['failed_reads']} failed reads"
-            cells = [(entry["task"], entry["scene"], entry["band"], entry["error"]) for entry in figures["failures"]]
-            console.print(show.table(title, ("task", "scene", "band", "why"), cells))
+            show.failed_reads(console, figures["failed_reads"], figures["failures"])
 
     return render
 

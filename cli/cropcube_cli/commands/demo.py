@@ -41,5 +41,5 @@ def _render(console: Console, summary: DemoSummary) -> None:
     title = "On the same folds, pooled; labels of the sample"
     console.print(show.table(title, ("classifier", "overall accuracy", "macro-F1"), rows))
     for name in ("map", "cog", "report", "picture"):
-        console.print(f"{name + ':':9}{figures[name]}")
+        show.line(console, f"{name + ':':9}{figures[name]}")
     console.print(figures["attribution"])

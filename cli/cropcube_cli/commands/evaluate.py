@@ -66,12 +66,13 @@ def _render(console: Console, summary: EvaluateSummary) -> None:
         ]
         head = ("class", "precision", "recall", "F1", "test pixels")
         console.print(show.table(accuracy.classifier, head, by_class))
-    names = [c.name for c in summary.accuracy.scores.classes]
+    names = [f"{number} {c.name}" for number, c in enumerate(summary.accuracy.scores.classes, 1)]
     matrix = [(name, *row) for name, row in zip(names, summary.accuracy.scores.confusion, strict=True)]
-    console.print(show.table("Confusion: rows are labels, columns what was said", ("", *names), matrix))
-    console.print(f"report: {summary.files.report}", soft_wrap=True, markup=False)
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    console.print(show.table("Confusion: rows are labels, columns what was said", ("", *numbers), matrix))
+    show.line(console, f"report: {summary.files.report}")
     if summary.files.picture:
-        console.print(f"map:    {summary.files.picture}", soft_wrap=True, markup=False)
+        show.line(console, f"map:    {summary.files.picture}")
     else:
         show.note("there is no map yet, so no map.png: `cropcube predict` makes it")
 

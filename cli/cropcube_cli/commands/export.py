@@ -31,7 +31,7 @@ def export(
     def render(console: Console) -> None:
         for file in summary.files:
             figures = f"{file.crs}, {file.width} x {file.height} pixels, {show.size(file.size_bytes)}"
-            console.print(f"{summary.layer}: {file.path} ({figures})", soft_wrap=True, markup=False)
+            show.line(console, f"{summary.layer}: {file.path} ({figures})")
 
     show.result(summary, as_json, render)
     if len(summary.files) > 1:

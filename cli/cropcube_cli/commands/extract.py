@@ -68,9 +68,9 @@ def extract(
             ("product", summary.source),
             ("places", f"{summary.places:,}"),
             ("rows", f"{summary.rows:,}"),
-            ("file", str(summary.output)),
         ]
         console.print(show.table("Extracted", ("what", "value"), rows))
+        show.line(console, f"file: {summary.output}")
 
     show.result(summary, as_json, render)
     for words, places in missing.items():

@@ -73,9 +73,9 @@ def features(
             ("read, written", f"{show.size(figures['bytes_read'])}, {show.size(figures['bytes_written'])}"),
             ("peak memory", show.size(figures["peak_memory_bytes"])),
             ("seconds", f"{figures['seconds']:.1f}"),
-            ("store", str(summary.path)),
         ]
         console.print(show.table("Features", ("what", "value"), rows))
+        show.line(console, f"store: {summary.path}")
 
     for said in summary.notes:
         show.note(f"note: {said}")

@@ -59,7 +59,7 @@ def predict(
         ]
         console.print(show.table("Map", ("what", "value"), rows))
         console.print(show.table("Mapped area (counted pixels)", ("class", "hectares", "share"), summary.areas.rows()))
-        console.print(f"map: {summary.map_path}", soft_wrap=True, markup=False)
+        show.line(console, f"map: {summary.map_path}")
 
     show.result(summary, as_json, render)
     if summary.tiles_without_features:

@@ -9,9 +9,11 @@ from cropcube_cli import show
 from cropcube_cli.options import JsonOption, ProjectOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
-STATES = ("tasks", "done", "incomplete", "interrupted", "outdated", "damaged", "missing")
+STATES = ("done", "incomplete", "interrupted", "outdated", "damaged", "missing")
 
 
 def status(project: ProjectOption = Path("."), as_json: JsonOption = False) -> None:
@@ -29,8 +31,8 @@ def status(project: ProjectOption = Path("."), as_json: JsonOption = False) -> N
         else:
             span = f"{catalog['first']} to {catalog['last']}, {catalog['days']} days"
             console.print(f"{catalog['scenes']} scenes of {catalog['catalog']}, {span}")
-        rows = [(stage["stage"], *(stage[state] for state in STATES)) for stage in figures["stages"]]
-        console.print(show.table("Stages", ("stage", *STATES), rows))
+        rows = [(stage["stage"], stage["tasks"], _states(stage)) for stage in figures["stages"]]
+        console.print(show.table("Stages", ("stage", "tasks", "state"), rows))
         for stage in figures["stages"]:
             for line in stage["unfinished"]:
                 console.print(f"  {line}")
@@ -38,9 +40,14 @@ def status(project: ProjectOption = Path("."), as_json: JsonOption = False) -> N
         model = figures["model"]
         console.print("No model yet." if model is None else f"Model: {model['classifier']} on {model['features']}")
         for problem in figures["problems"]:
-            console.print(f"Problem: {problem}")
+            show.line(console, f"Problem: {problem}")
 
     show.result(summary, as_json, render)
+
+
+def _states(stage: Mapping[str, int]) -> str:
+    """Return the states that occur, with their counts."""
+    return ", ".join(f"{stage[state]} {state}" for state in STATES if stage[state])
 
 
 def _render_build(console: Console, build: dict[str, object]) -> None:
@@ -52,5 +59,4 @@ def _render_build(console: Console, build: dict[str, object]) -> None:
         )
     failures = build["failures"]
     if isinstance(failures, list) and failures:
-        cells = [(entry["task"], entry["scene"], entry["band"], entry["error"]) for entry in failures]
-        console.print(show.table(f"{build['failed_reads']} failed reads", ("task", "scene", "band", "why"), cells))
+        show.failed_reads(console, int(str(build["failed_reads"])), failures)

@@ -106,7 +106,7 @@ def _render(console: Console, summary: TrainSummary) -> None:
     if summary.best_epoch:
         console.print(f"kept epoch {summary.best_epoch} of {card.options['epochs']}")
     stood = " (stood already, made of the same)" if summary.reused else ""
-    console.print(f"model: {summary.path}{stood}")
+    show.line(console, f"model: {summary.path}{stood}")
 
 
 def _label_rows(card: ModelCard) -> list[tuple[str, str]]:
