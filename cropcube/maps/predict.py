@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cropcube.domain.lattice import FINEST_M, PixelBox
-from cropcube.domain.map_product import CLEAR_COUNT
 from cropcube.features.model_input import model_input, observed
 from cropcube.model.classifier import BATCH
-from cropcube.samples.read import read_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cropcube.cube.store import Store
     from cropcube.domain.lattice import Tile
     from cropcube.domain.model_card import Scaling
     from cropcube.features.model_input import InputLayout
+    from cropcube.features.source import FeatureSource
     from cropcube.model.classifier import Classifier
 
 ALGORITHM_REVISION = 1
@@ -57,13 +55,13 @@ class TileMap:
     "Clear observations in the season; kept where too few of them gave a class."
 
 
-def predict_tile(store: Store, model: MapModel, tile: Tile, counted: NDArray[np.bool_]) -> TileMap:
+def predict_tile(source: FeatureSource, model: MapModel, tile: Tile, counted: NDArray[np.bool_]) -> TileMap:
     """Classify the pixels of a tile.
 
     Parameters
     ----------
-    store
-        The features that the model was trained on.
+    source
+        Of the features that the model was trained on.
     model
         See there.
     tile
@@ -76,7 +74,7 @@ def predict_tile(store: Store, model: MapModel, tile: Tile, counted: NDArray[np.
     for first in range(0, shape[0], STRIP_PX):
         rows = slice(first, min(first + STRIP_PX, shape[0]))
         if counted[rows].any():
-            strip = _strip(store, model, _rows_of(tile, rows), counted[rows])
+            strip = _strip(source, model, _rows_of(tile, rows), counted[rows])
             made.crop[rows], made.confidence[rows], made.clear_count[rows] = strip
     return made
 
@@ -104,7 +102,7 @@ def classify(model: MapModel, inputs_NBS: NDArray[np.float32]) -> tuple[NDArray[
 
 def strip_bytes(layout: InputLayout, tile_px: int) -> int:
     """Return the bytes that reading and arranging a strip takes at most: features, a group and its temporaries."""
-    steps, size = len(layout.steps), 4 if layout.kind == "harmonic" else 2
+    steps, size = len(layout.series_steps), 4 if layout.kind == "harmonic" else 2
     strip = sum(size * steps * STRIP_PX * tile_px * (FINEST_M / r) ** 2 for r in layout.resolutions_m)
     return int(2 * strip) + 64 * GROUP_PX * len(layout.bands) * steps + 16 * tile_px * tile_px
 
@@ -115,11 +113,11 @@ def _rows_of(tile: Tile, rows: slice) -> PixelBox:
 
 
 def _strip(
-    store: Store, model: MapModel, box: PixelBox, counted: NDArray[np.bool_]
+    source: FeatureSource, model: MapModel, box: PixelBox, counted: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16]]:
     """Return crop, confidence and clear count of some rows of a tile."""
-    features = read_features(store, model.layout, box)
-    clear = clear_observations(store, box)
+    features = source.read(model.layout, box)
+    clear = clear_observations(source, box)
     seen = counted & observed(model.layout, features) & (clear > 0)
     crop, confidence = np.zeros(box.shape, np.uint8), np.zeros(box.shape, np.uint8)
     rows, cols = np.nonzero(seen)
@@ -130,13 +128,14 @@ def _strip(
     return crop, confidence, np.where(counted, clear, 0).astype(np.uint16)
 
 
-def clear_observations(store: Store, box: PixelBox) -> NDArray[np.uint16]:
+def clear_observations(source: FeatureSource, box: PixelBox) -> NDArray[np.uint16]:
     """Return the number of clear observations at 10 m: summed over the windows, at most 65535.
 
     At the finest resolution that the features have; coarser pixels are repeated.
     """
-    resolution_m = min(r for name, r in store.arrays if name == CLEAR_COUNT)
-    values = store.read(box.lattice.name, CLEAR_COUNT, box.at(resolution_m))
+    values = source.clear_count(box)
     total = values.reshape(-1, *values.shape[-2:]).sum(axis=0, dtype=np.int64).clip(0, np.iinfo(np.uint16).max)
-    repeated: NDArray[np.uint16] = np.kron(total.astype(np.uint16), np.ones((resolution_m // FINEST_M,) * 2, np.uint16))
+    repeated: NDArray[np.uint16] = np.kron(
+        total.astype(np.uint16), np.ones((box.height // total.shape[0],) * 2, np.uint16)
+    )
     return repeated

@@ -14,6 +14,7 @@ from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import CROP, legend_of
 from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
+from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
@@ -26,7 +27,7 @@ from cropcube.run.options import RunOptions
 from cropcube.run.progress import progress_bar
 from cropcube.samples.index import SampleIndex
 from cropcube.samples.labels import READ, Laid, file_digest, lay, open_labels
-from cropcube.samples.read import Samples
+from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks
 
 if TYPE_CHECKING:
@@ -148,9 +149,9 @@ class _Judged:
     layout: InputLayout
 
     @property
-    def features(self) -> Store:
+    def source(self) -> OnGrid:
         """The features that it takes."""
-        return open_model_features(self.project, self.card)
+        return OnGrid(StoredFeatures(open_model_features(self.project, self.card)))
 
 
 def _judge(project: Project, options: EvaluateOptions) -> _Judged:
@@ -197,7 +198,7 @@ def _score_classifiers(
 ) -> tuple[Accuracy, ...]:
     """Score the wanted classifier and those to compare it with, on the same pixels."""
     kinds = dict.fromkeys([options.classifier or judged.card.classifier, *options.compare])
-    samples = Samples(judged.features, judged.layout, index, judged.card.legend)
+    samples = Samples(judged.source, judged.layout, index, judged.card.legend)
     with progress_bar("evaluate", len(kinds) * (options.folds or 1), run.quiet) as advance:
         contest = Contest(judged.card, samples, processors(), lambda: advance(0))
         if options.folds is not None:
@@ -211,7 +212,7 @@ def _own_labels(judged: _Judged, options: EvaluateOptions, notes: list[str]) -> 
     project, card = judged.project, judged.card
     labels = open_labels(options.labels or Path(), card.legend, options.label_field)
     laid = lay(labels, card.legend, project.spec.grid, project.spec.region)
-    samples, dropped = collect_samples(judged.features, judged.layout, card.legend, laid)
+    samples, dropped = collect_samples(judged.source, judged.layout, card.legend, laid)
     _note_dropped(laid, dropped, notes)
     index = samples.index
     blocks = plan_blocks(project.spec.region, project.spec.grid, card.split.block_m)

@@ -27,6 +27,7 @@ from cropcube.domain.map_product import (
     legend_of,
 )
 from cropcube.errors import MissingError, ModelMismatchError
+from cropcube.features.source import StoredFeatures
 from cropcube.maps.predict import ALGORITHM_REVISION, MapModel, predict_tile, strip_bytes
 from cropcube.model.checkpoint import check_files, load_model, read_card
 from cropcube.pipeline.map_records import STAGE, MappedArea, mapped_area
@@ -217,7 +218,7 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     model = replace(_load(project.root, payload.model_path, payload.model_digest), threads=task.threads)
     box = payload.tile.box(FINEST_M)
     counted = inside(project.spec.region, box) & owned(box)
-    features = Store.open(project.features_path(model.layout.feature))
+    features = StoredFeatures(Store.open(project.features_path(model.layout.feature)))
     made = predict_tile(features, model, payload.tile, counted)
     store = Store.open(project.map_path, writable=True)
     for name in DTYPES:

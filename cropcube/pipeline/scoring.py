@@ -14,7 +14,8 @@ from cropcube.model.classifier import FitOptions, classify
 from cropcube.model.fit import fit_classifier
 from cropcube.model.metrics import score
 from cropcube.report.accuracy import Accuracy
-from cropcube.samples.split import SETS, folds
+from cropcube.samples.index import SETS
+from cropcube.samples.split import folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,6 +17,7 @@ from cropcube.domain.model_card import CLASSIFIERS, LabelSource, ModelCard, Spli
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.layout import feature_spec_of
 from cropcube.features.model_input import InputLayout
+from cropcube.features.source import StoredFeatures, check_store
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.checkpoint import load_model, load_samples, save_model
 from cropcube.model.classifier import FitOptions, need_torch
@@ -24,22 +25,22 @@ from cropcube.model.fit import fit_classifier
 from cropcube.model.metrics import scores
 from cropcube.pipeline.sources import features_command, open_source, refuse_damaged
 from cropcube.run.memory import processors
-from cropcube.samples.index import SampleIndex
+from cropcube.samples.index import SETS, SampleIndex
 from cropcube.samples.labels import file_digest, lay, open_labels
 from cropcube.samples.legend_file import read_legend
-from cropcube.samples.read import Samples, check_store
-from cropcube.samples.split import SETS, Blocks, plan_blocks, three_sets
+from cropcube.samples.read import OnGrid, Samples
+from cropcube.samples.split import Blocks, plan_blocks, three_sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cropcube.config import Project
-    from cropcube.cube.store import Store
     from cropcube.domain.legend import Legend
     from cropcube.model.classifier import Epoch, Fitted
     from cropcube.model.metrics import Scores
     from cropcube.run.options import RunOptions
     from cropcube.samples.labels import Laid
+    from cropcube.samples.read import SampleSource
 
 REVISION = 1
 """Raised when the same labels, features and options would give another model."""
@@ -191,7 +192,7 @@ def _prepare(project: Project, options: TrainOptions) -> _Job:
     blocks = plan_blocks(project.spec.region, project.spec.grid, options.block_m)
     records = _tile_records(project, spec, laid)
     features_digest = digest(*(record.content_digest for record in records))
-    samples, dropped = collect_samples(store, layout, legend, laid)
+    samples, dropped = collect_samples(OnGrid(StoredFeatures(store)), layout, legend, laid)
     samples = _split(samples, blocks, options.fit.seed)
     source = LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped, laid.features)
     split = SplitRecord(
@@ -231,7 +232,9 @@ def _summary(job: _Job, card: ModelCard, path: Path, fitted: Fitted | None) -> T
     )
 
 
-def collect_samples(store: Store, layout: InputLayout, legend: Legend, laid: Laid) -> tuple[Samples, dict[str, int]]:
+def collect_samples(
+    source: SampleSource, layout: InputLayout, legend: Legend, laid: Laid
+) -> tuple[Samples, dict[str, int]]:
     """Return the labelled pixels that have been observed, and how many were dropped, by reason.
 
     Raises
@@ -240,11 +243,11 @@ def collect_samples(store: Store, layout: InputLayout, legend: Legend, laid: Lai
         If none has been observed.
     """
     index = SampleIndex.join(SampleIndex.of(zone, *columns) for zone, columns in laid.zones.items())
-    samples = Samples(store, layout, index, legend)
+    samples = Samples(source, layout, index, legend)
     seen = samples.observed()
     if not seen.any():
         raise InvalidInputError(
-            f"none of the {len(samples)} labelled pixels has features in {store.path}",
+            f"none of the {len(samples)} labelled pixels has features in {source.name}",
             "They were never observed clear, or `cropcube build` and `cropcube features` have not reached them.",
         )
     dropped = dict(laid.dropped)
@@ -278,7 +281,7 @@ def _split(samples: Samples, blocks: Blocks, seed: int) -> Samples:
         here = index.in_zone(zone)
         block[here] = blocks.of(zone, index.row[here], index.col[here])
     part = three_sets(block, index.label, seed)
-    return Samples(samples.store, samples.layout, index.with_blocks(block, part), samples.legend)
+    return Samples(samples.source, samples.layout, index.with_blocks(block, part), samples.legend)
 
 
 def _card(project: Project, job: _Job, fitted: Fitted, options: TrainOptions) -> ModelCard:

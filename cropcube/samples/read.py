@@ -1,15 +1,13 @@
-"""Reading the inputs of samples out of a feature store, chunk by chunk."""
+"""Samples and where their inputs come from, cell by cell."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from cropcube.domain.lattice import FINEST_M, PixelBox
-from cropcube.errors import ModelMismatchError
 from cropcube.features.model_input import ScalingMeasure, observed, pixel_features, scaled
 
 if TYPE_CHECKING:
@@ -17,97 +15,85 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cropcube.cube.store import Store
     from cropcube.domain.legend import Legend
     from cropcube.domain.model_card import Scaling
     from cropcube.features.model_input import InputLayout
+    from cropcube.features.source import FeatureSource
     from cropcube.samples.index import SampleIndex
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
-    """The samples of one square of ground that is read at once: whole chunks at every resolution."""
+    """Samples that are read at once."""
 
-    box: PixelBox
-    "At 10 m."
     positions: NDArray[np.int64]
-    "Of its samples in the index."
+    "In the index."
 
 
-def check_store(store: Store, layout: InputLayout) -> None:
-    """Refuse a feature store that lacks what a layout needs.
+class SampleSource(Protocol):
+    """Gives the inputs of samples, cell by cell; goes to the workers of a DataLoader, so it must be picklable."""
 
-    Raises
-    ------
-    ModelMismatchError
-        Naming the array, bands or steps that do not fit.
-    """
-    for resolution_m in sorted(set(layout.resolutions_m)):
-        known = tuple(map(str, store.labels("band", resolution_m)))
-        lacking = [band for band in layout.bands_at(resolution_m) if band not in known]
-        if (layout.array, resolution_m) not in store.arrays or lacking:
-            raise ModelMismatchError(
-                f"{store.path} has no {layout.array} of {' '.join(lacking or layout.bands_at(resolution_m))} "
-                f"at {resolution_m} m",
-                f"The model takes {layout.feature} with the bands {' '.join(layout.bands)}.",
-            )
-        steps = store.array(layout.array, resolution_m).leading[0][1]
-        if steps != len(layout.steps):
-            raise ModelMismatchError(
-                f"{store.path} has {steps} steps, the model takes {len(layout.steps)}",
-                "A model needs a season of the same length in windows of the same length.",
-            )
+    @property
+    def name(self) -> str:
+        """What it is, for messages."""
+
+    def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
+        """Return the cells of an index, always in the same order; each sample is in exactly one."""
+
+    def read(self, layout: InputLayout, index: SampleIndex, cell: Cell) -> NDArray[np.float32]:
+        """Return the inputs (n, bands, steps) of a cell's samples, in order: gap-filled, not scaled."""
+
+    def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
+        """Return which samples of an index (N,) have been observed; see `model_input.observed`."""
 
 
-def read_features(store: Store, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
-    """Read the layout's features of a box at 10 m whose sides are whole pixels at every resolution.
+@dataclass(frozen=True, eq=False)
+class OnGrid:
+    """Samples at pixels of the project's grid; a cell is a square of ground, whole chunks of what is read."""
 
-    Returns
-    -------
-    features
-        By resolution: (steps, bands of that resolution in the layout's order, y, x).
-    """
-    found = {}
-    for resolution_m in sorted(set(layout.resolutions_m)):
-        known = list(map(str, store.labels("band", resolution_m)))
-        wanted = [known.index(band) for band in layout.bands_at(resolution_m)]
-        bands = slice(None) if wanted == list(range(len(known))) else sorted(wanted)
-        values = store.read(box.lattice.name, layout.array, box.at(resolution_m), (slice(None), bands))
-        found[resolution_m] = values[:, np.argsort(np.argsort(wanted))]
-    return found
+    features: FeatureSource
 
+    @property
+    def name(self) -> str:
+        """What the features are."""
+        return self.features.name
 
-def cell_px(store: Store, layout: InputLayout) -> int:
-    """Return the side at 10 m of the smallest square made of whole chunks at every resolution."""
-    sides = [store.array(layout.array, r).chunk[-1] * r // FINEST_M for r in set(layout.resolutions_m)]
-    return math.lcm(*sides)
+    def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
+        """Return the squares to read, in the order zone, row, column."""
+        side = self.features.cell_px(layout)
+        key = np.stack([index.zone, index.row // side, index.col // side]).astype(np.int64)
+        distinct, cell_of = np.unique(key, axis=1, return_inverse=True)
+        order = np.argsort(cell_of, kind="stable")
+        ends = np.cumsum(np.bincount(cell_of, minlength=distinct.shape[1]))
+        return [Cell(positions) for positions in np.split(order, ends[:-1])] if len(index) else []
 
+    def read(self, layout: InputLayout, index: SampleIndex, cell: Cell) -> NDArray[np.float32]:
+        """Return the inputs of a cell's samples; see `SampleSource`."""
+        box = self.box(layout, index, cell)
+        rows, cols = index.row[cell.positions] - box.row, index.col[cell.positions] - box.col
+        return pixel_features(layout, self.features.read(layout, box), rows, cols)
 
-def cells(store: Store, layout: InputLayout, index: SampleIndex) -> list[Cell]:
-    """Return the squares to read for an index, in the order zone, row, column; each sample is in exactly one."""
-    side = cell_px(store, layout)
-    key = np.stack([index.zone, index.row // side, index.col // side]).astype(np.int64)
-    distinct, cell_of = np.unique(key, axis=1, return_inverse=True)
-    order = np.argsort(cell_of, kind="stable")
-    ends = np.cumsum(np.bincount(cell_of, minlength=distinct.shape[1]))
-    found = []
-    for (zone, row, col), positions in zip(distinct.T.tolist(), np.split(order, ends[:-1]), strict=True):
-        lattice = store.zone(index.zones[zone]).lattice
-        found.append(Cell(PixelBox(lattice, FINEST_M, row * side, col * side, side, side), positions))
-    return found
+    def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
+        """Return which samples have been observed; see `SampleSource`."""
+        mask = np.zeros(len(index), dtype=bool)
+        for cell in self.cells(layout, index):
+            box = self.box(layout, index, cell)
+            seen = observed(layout, self.features.read(layout, box))
+            mask[cell.positions] = seen[index.row[cell.positions] - box.row, index.col[cell.positions] - box.col]
+        return mask
 
-
-def read_cell(store: Store, layout: InputLayout, index: SampleIndex, cell: Cell) -> NDArray[np.float32]:
-    """Return the unscaled inputs (N, bands, steps) of a cell's samples, in the order of its positions."""
-    rows, cols = index.row[cell.positions] - cell.box.row, index.col[cell.positions] - cell.box.col
-    return pixel_features(layout, read_features(store, layout, cell.box), rows, cols)
+    def box(self, layout: InputLayout, index: SampleIndex, cell: Cell) -> PixelBox:
+        """Return the square of ground of a cell, at 10 m."""
+        side, first = self.features.cell_px(layout), int(cell.positions[0])
+        row, col = int(index.row[first]) // side * side, int(index.col[first]) // side * side
+        return PixelBox(self.features.lattice(index.zones[index.zone[first]]), FINEST_M, row, col, side, side)
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Labelled pixels with the store that holds their features: what classifiers are fitted to and scored on."""
+    """Labelled pixels with where their inputs come from: what classifiers are fitted to and scored on."""
 
-    store: Store
+    source: SampleSource
     layout: InputLayout
     index: SampleIndex
     legend: Legend
@@ -126,19 +112,19 @@ class Samples:
 
     def select(self, which: NDArray[Any]) -> Samples:
         """Return the samples that a mask or array of positions chooses."""
-        return Samples(self.store, self.layout, self.index.select(which), self.legend)
+        return Samples(self.source, self.layout, self.index.select(which), self.legend)
 
     def of_set(self, name: str) -> Samples:
         """Return the samples of `train`, `validation` or `test`."""
-        return Samples(self.store, self.layout, self.index.of_set(name), self.legend)
+        return Samples(self.source, self.layout, self.index.of_set(name), self.legend)
 
     def cells(self) -> list[Cell]:
-        """Return the squares of ground to read, in order."""
-        return cells(self.store, self.layout, self.index)
+        """Return the cells to read, in order."""
+        return self.source.cells(self.layout, self.index)
 
     def read(self, cell: Cell) -> NDArray[np.float32]:
         """Return the unscaled inputs (N, bands, steps) of a cell's samples."""
-        return read_cell(self.store, self.layout, self.index, cell)
+        return self.source.read(self.layout, self.index, cell)
 
     def batches(self, scaling: Scaling, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield positions (n,) and scaled inputs (n, bands, steps) of all samples, `size` at a time, read cell by cell.
@@ -172,9 +158,4 @@ class Samples:
 
     def observed(self) -> NDArray[np.bool_]:
         """Return which samples have been observed; see `model_input.observed`."""
-        mask, index = np.zeros(len(self), dtype=bool), self.index
-        for cell in self.cells():
-            seen = observed(self.layout, read_features(self.store, self.layout, cell.box))
-            at = index.row[cell.positions] - cell.box.row, index.col[cell.positions] - cell.box.col
-            mask[cell.positions] = seen[at]
-        return mask
+        return self.source.observed(self.layout, self.index)

@@ -18,8 +18,9 @@ from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
 from cropcube.features.layout import feature_store_spec
 from cropcube.features.model_input import InputLayout
+from cropcube.features.source import StoredFeatures
 from cropcube.samples.index import SampleIndex
-from cropcube.samples.read import Samples
+from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks, three_sets
 
 if TYPE_CHECKING:
@@ -97,10 +98,13 @@ def make_samples(project: Project, store: Store, spacing: int = 2, seed: int = 0
     rows, cols = rows.ravel(), cols.ravel()
     index = SampleIndex.of(lattice.name, rows, cols, fields(box)[rows - box.row, cols - box.col])
     layout = InputLayout.of(SPEC, project.spec.season, project.spec.sensor)
-    samples = Samples(store, layout, index, LEGEND)
+    samples = Samples(OnGrid(StoredFeatures(store)), layout, index, LEGEND)
     samples = samples.select(samples.observed())
     blocks = plan_blocks(project.spec.region, project.spec.grid, 160)
     numbers = blocks.of(lattice.name, samples.index.row, samples.index.col)
     return Samples(
-        store, layout, samples.index.with_blocks(numbers, three_sets(numbers, samples.index.label, seed)), LEGEND
+        samples.source,
+        layout,
+        samples.index.with_blocks(numbers, three_sets(numbers, samples.index.label, seed)),
+        LEGEND,
     )

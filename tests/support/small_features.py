@@ -12,11 +12,12 @@ from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord
 from cropcube.features.layout import feature_store_spec
 from cropcube.features.model_input import InputLayout
+from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import save_model
 from cropcube.model.classifier import FitOptions
 from cropcube.model.fit import fit_classifier
 from cropcube.samples.index import SampleIndex
-from cropcube.samples.read import Samples
+from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks, three_sets
 from tests.support.small_map import LEGEND, known_classes
 
@@ -100,7 +101,7 @@ def train_forest(
     """Fit a small forest on the training blocks and save it as the project's model."""
     layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
     index = labelled(project)
-    samples = Samples(store, layout, index, legend)
+    samples = Samples(OnGrid(StoredFeatures(store)), layout, index, legend)
     options = FitOptions(trees=8, threads=1)
     fitted = fit_classifier("forest", options, samples.of_set("train"), samples.of_set("validation"))
     blocks = plan_blocks(project.spec.region, project.spec.grid, 160)

@@ -7,6 +7,7 @@ import pytest
 
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.features.model_input import InputLayout, reflectance_scaling
+from cropcube.features.source import StoredFeatures
 from cropcube.maps.predict import STRIP_PX, MapModel, classify, clear_observations, predict_tile, strip_bytes
 from tests.support.small_features import unseen, write_features
 from tests.support.small_map import small_project
@@ -66,7 +67,7 @@ def test_only_counted_pixels_that_were_seen_are_classified(project, store):
     counted = np.zeros(box.shape, bool)
     counted[10:20, 30:60] = True
     fake = Fake()
-    made = predict_tile(store, model(project, fake, threads=2), tile, counted)
+    made = predict_tile(StoredFeatures(store), model(project, fake, threads=2), tile, counted)
     wanted = counted & ~unseen(box)
     np.testing.assert_array_equal(made.crop, np.where(wanted, 2, 0))
     np.testing.assert_array_equal(made.confidence, np.where(wanted, 100, 0))
@@ -86,10 +87,10 @@ def test_strips_cut_no_pixel_of_a_coarser_band_and_change_nothing(project, store
     assert STRIP_PX % 2 == 0
     tile = next(project.spec.grid.tiles())
     counted = np.ones(tile.box(10).shape, bool)
-    whole = predict_tile(store, model(project, Fake()), tile, counted)
+    whole = predict_tile(StoredFeatures(store), model(project, Fake()), tile, counted)
     monkeypatch.setattr(predict, "STRIP_PX", 10)
     monkeypatch.setattr(predict, "GROUP_PX", 17)
-    cut = predict_tile(store, model(project, Fake()), tile, counted)
+    cut = predict_tile(StoredFeatures(store), model(project, Fake()), tile, counted)
     for name in ("crop", "confidence", "clear_count"):
         np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name))
 
@@ -104,7 +105,7 @@ def test_clear_observations_of_harmonics_are_taken_as_they_are(project, tmp_path
     box = next(project.spec.grid.tiles()).box(10)
     counts = np.arange(96 * 96, dtype=np.uint16).reshape(96, 96)
     store.write(box.lattice.name, "clear_count", box, counts)
-    np.testing.assert_array_equal(clear_observations(store, box), counts)
+    np.testing.assert_array_equal(clear_observations(StoredFeatures(store), box), counts)
 
 
 def test_the_projected_memory_grows_with_steps_and_tile(project):

@@ -78,7 +78,7 @@ def test_without_validation_the_last_epoch_is_kept(samples):
 def test_classes_of_the_legend_without_samples_are_columns_too(samples):
     wider = Legend.parse("1200,Maize\n1110,Winter wheat\n9120,Grass\n7,Rare")
     train = samples.of_set("validation")
-    more = Samples(train.store, train.layout, train.index, wider)
+    more = Samples(train.source, train.layout, train.index, wider)
     for kind in ("forest", "cropnet"):
         found = classify(fit_classifier(kind, FAST, more).classifier, more, more.measure_scaling())
         assert found.shape == (len(more), 4)

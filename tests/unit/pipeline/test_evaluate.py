@@ -13,13 +13,14 @@ import pytest
 from cropcube.cube.store import Store
 from cropcube.domain.grid import inside
 from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError, UsageError
+from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.report_files import detail_box, hectares_text, label_picture
 from cropcube.run.options import RunOptions
-from cropcube.samples.read import Samples
+from cropcube.samples.read import OnGrid, Samples
 from tests.support.small_features import train_forest, write_features
 from tests.support.small_map import LEGEND, known_classes, small_project
 
@@ -84,7 +85,7 @@ def test_the_trained_classifier_is_scored_on_its_test_blocks_only(project):
     card = read_card(project.model_path)
     index = load_samples(project.model_path, card).of_set("test")
     store = Store.open(project.features_path(card.feature))
-    samples = Samples(store, check_fit(project, card, project.model_path), index, card.legend)
+    samples = Samples(OnGrid(StoredFeatures(store)), check_fit(project, card, project.model_path), index, card.legend)
     classifier, _ = load_model(project.model_path)
     said = classifier.probabilities(samples.inputs(card.scaling)).argmax(axis=1)
     expected = np.zeros((3, 3), int)

@@ -13,13 +13,15 @@ from shapely.geometry import box
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError
+from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.model.classifier import FitOptions, classify
 from cropcube.model.metrics import score
+from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.train import UNOBSERVED, TrainOptions, train
+from cropcube.samples.index import SETS
 from cropcube.samples.labels import OVERLAP
-from cropcube.samples.read import Samples
-from cropcube.samples.split import SETS
+from cropcube.samples.read import OnGrid, Samples
 from tests.support.learning import DARK_EVERY, LEFT, SIDE_M, SPEC, TOP, fields, make_project, write_features
 
 FAST = FitOptions(width=8, epochs=2, batch=32, learning_rate=5e-3, trees=10, threads=1)
@@ -71,10 +73,10 @@ def test_a_trained_model_carries_all_that_evaluate_needs(project, classifier):
     assert card.labels.label_field == "crop"
     assert card.split.block_m == 160
     assert index.counts(card.class_names) == card.split.counts == summary.as_dict()["samples"]
-    from cropcube.features.model_input import InputLayout
-
-    layout = InputLayout.of_card(card, project.spec.sensor)
-    samples = Samples(Store.open(project.features_path(card.feature)), layout, index, card.legend)
+    layout = check_fit(project, card, project.model_path)
+    samples = Samples(
+        OnGrid(StoredFeatures(Store.open(project.features_path(card.feature)))), layout, index, card.legend
+    )
     for name, floor in (("validation", 0.8), ("test", 0.8)):
         part = samples.of_set(name)
         predicted = classify(fitted, part, card.scaling).argmax(axis=1)

@@ -8,10 +8,10 @@ from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import Scaling
 from cropcube.errors import InvalidInputError, ModelMismatchError
 from cropcube.features.model_input import InputLayout, model_input, reflectance_scaling
+from cropcube.features.source import StoredFeatures, check_store
 from cropcube.kernels import gap_fill
-from cropcube.samples.index import SampleIndex
-from cropcube.samples.read import Samples, cell_px, check_store, read_features
-from cropcube.samples.split import SETS
+from cropcube.samples.index import SETS, SampleIndex
+from cropcube.samples.read import Samples
 from tests.support.learning import DARK_EVERY, LEGEND, make_project, make_samples, medians, write_features
 
 
@@ -21,8 +21,13 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def samples(project):
-    return make_samples(project, write_features(project), spacing=3)
+def store(project):
+    return write_features(project)
+
+
+@pytest.fixture(scope="module")
+def samples(project, store):
+    return make_samples(project, store, spacing=3)
 
 
 def test_inputs_are_those_that_were_written(project, samples):
@@ -42,14 +47,14 @@ def test_inputs_are_those_that_were_written(project, samples):
         np.testing.assert_allclose(found[n], wanted / 10000, rtol=1e-6)
 
 
-def test_training_and_prediction_see_the_same_numbers(project, samples):
+def test_training_and_prediction_see_the_same_numbers(project, store, samples):
     scaling = samples.measure_scaling()
     inputs = samples.inputs(scaling)
     for tile in project.spec.grid.zones[0].tiles():
         box = tile.box(FINEST_M)
         rows, cols = samples.index.row - box.row, samples.index.col - box.col
         here = (rows >= 0) & (rows < 96) & (cols >= 0) & (cols < 96)
-        features = read_features(samples.store, samples.layout, box)
+        features = StoredFeatures(store).read(samples.layout, box)
         wanted = model_input(samples.layout, scaling, features, rows[here], cols[here])
         np.testing.assert_array_equal(inputs[here], wanted)
 
@@ -64,23 +69,24 @@ def test_batches_give_every_sample_once_with_the_same_numbers(samples):
     assert sorted(seen) == list(range(len(samples)))
 
 
-def test_each_cell_is_made_of_whole_chunks_and_holds_its_samples(samples):
-    side = cell_px(samples.store, samples.layout)
-    assert side % samples.store.array("median", 10).chunk[-1] == 0
-    assert side * 10 % (samples.store.array("median", 20).chunk[-1] * 20) == 0
+def test_each_cell_is_made_of_whole_chunks_and_holds_its_samples(store, samples):
+    side = StoredFeatures(store).cell_px(samples.layout)
+    assert side % store.array("median", 10).chunk[-1] == 0
+    assert side * 10 % (store.array("median", 20).chunk[-1] * 20) == 0
     for cell in samples.cells():
+        box = samples.source.box(samples.layout, samples.index, cell)
         rows, cols = samples.index.row[cell.positions], samples.index.col[cell.positions]
-        assert cell.box.row % side == cell.box.col % side == 0
-        assert ((rows >= cell.box.row) & (rows < cell.box.row + side)).all()
-        assert ((cols >= cell.box.col) & (cols < cell.box.col + side)).all()
+        assert box.row % side == box.col % side == 0
+        assert ((rows >= box.row) & (rows < box.row + side)).all()
+        assert ((cols >= box.col) & (cols < box.col + side)).all()
 
 
-def test_pixels_never_seen_are_no_samples(samples):
+def test_pixels_never_seen_are_no_samples(store, samples):
     assert (samples.index.col % DARK_EVERY != 0).all()
-    lattice = samples.store.zone("utm31n").lattice
+    lattice = store.zone("utm31n").lattice
     cols = np.arange(samples.index.col.min(), samples.index.col.min() + 40)
     index = SampleIndex.of(lattice.name, np.full(40, samples.index.row[0]), cols, np.ones(40, np.uint8))
-    seen = Samples(samples.store, samples.layout, index, LEGEND).observed()
+    seen = Samples(samples.source, samples.layout, index, LEGEND).observed()
     np.testing.assert_array_equal(seen, cols % DARK_EVERY != 0)
 
 
@@ -90,22 +96,22 @@ def test_scaling_is_measured_on_the_samples_given(samples):
     np.testing.assert_allclose(np.ravel(part.measure_scaling().mean), values.mean(axis=(0, 2), dtype=float), rtol=1e-6)
 
 
-def test_bands_are_picked_by_name_in_the_models_order(samples):
+def test_bands_are_picked_by_name_in_the_models_order(store, samples):
     layout = InputLayout("median-10d", "median", ("B08", "B02"), (10, 10), samples.layout.steps)
-    box = samples.cells()[0].box
-    whole = read_features(samples.store, samples.layout, box)[10]
-    np.testing.assert_array_equal(read_features(samples.store, layout, box)[10], whole[:, [3, 0]])
+    box = samples.source.box(samples.layout, samples.index, samples.cells()[0])
+    whole = StoredFeatures(store).read(samples.layout, box)[10]
+    np.testing.assert_array_equal(StoredFeatures(store).read(layout, box)[10], whole[:, [3, 0]])
 
 
-def test_a_store_that_does_not_fit_is_refused(samples):
+def test_a_store_that_does_not_fit_is_refused(store, samples):
     layout = samples.layout
     bands = InputLayout(layout.feature, layout.kind, ("B02", "B99"), (10, 10), layout.steps)
     steps = InputLayout(layout.feature, layout.kind, layout.bands, layout.resolutions_m, layout.steps[:-1])
     kind = InputLayout("harmonic-2", "harmonic", layout.bands, layout.resolutions_m, layout.steps)
     for wrong, part in ((bands, "B99"), (steps, "7 steps"), (kind, "coefficient")):
         with pytest.raises(ModelMismatchError, match=part):
-            check_store(samples.store, wrong)
-    check_store(Store.open(samples.store.path), layout)
+            check_store(store, wrong)
+    check_store(Store.open(store.path), layout)
 
 
 def test_index_round_trip_and_joining(samples):
