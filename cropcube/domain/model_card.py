@@ -144,7 +144,7 @@ def _build(content: dict[str, Any]) -> ModelCard:
         name for name, needed in known.items() if needed and name not in content
     ]
     if wrong:
-        raise ValueError(f"missing or unknown: {', '.join(wrong)}")
+        raise ValueError(f"missing or unknown: {', '.join(sorted(wrong))}")
     scaling, split = content["scaling"], content["split"]
     content = dict(content)
     content["scaling"] = Scaling(scaling["method"], _matrix(scaling["mean"]), _matrix(scaling["deviation"]))

@@ -53,7 +53,7 @@ def test_another_season_gives_as_many_steps_or_is_refused():
     window = PAPER.same_steps_of(FIVE, leap, 43)
     assert window[1] - window[0] == 43
     assert starts(FIVE, leap, window)[0] == date(2024, 5, 1)
-    with pytest.raises(ModelMismatchError, match="takes 43 windows of 5 days from 2019-05-01, .* has 42"):
+    with pytest.raises(ModelMismatchError, match=r"takes 43 windows of 5 days from 2019-05-01, .* has 42"):
         PAPER.same_steps_of(FIVE, Season.parse("2018-12-01/2019-11-30"), 43)
 
 

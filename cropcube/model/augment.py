@@ -1,0 +1,200 @@
+"""Augmentation: what another place or year would have made of the same crop, drawn afresh for every copy.
+
+Three changes, after "Invariant Features for Global Crop Type Classification" (Tong & Wang, arXiv 2509.03497): the
+season comes earlier or later (time shift), is shorter or longer (time scale), and reflectance is higher or lower in
+parts of it (magnitude warp). Here they are composed: the scaled season is cut from the shifted one, and what is shifted
+into the model's window comes from the whole series, not from a value that is held at the window's end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cropcube.errors import InvalidInputError
+from cropcube.features.model_input import scaled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cropcube.domain.model_card import Scaling
+
+KNOTS = 5
+"""Of the magnitude warp's curve, evenly over the model's window."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is drawn for a copy of a sample; without arguments as published."""
+
+    copies: int = 2
+    "Changed copies of each sample in a pass."
+    original: bool = True
+    "Whether the sample itself is in the pass as well."
+    shift_days: int = 50
+    "Largest shift, in whole days, to either side."
+    shift_probability: float = 1.0
+    scale_days: int = 50
+    "Largest change of the window's first and of its last day, in whole days, to either side."
+    scale_probability: float = 0.5
+    warp: float = 0.10
+    "Standard deviation of the factors at the knots; their mean is 1."
+    warp_probability: float = 0.25
+
+    def __post_init__(self) -> None:
+        shares = (self.shift_probability, self.scale_probability, self.warp_probability)
+        least = min(self.copies - 1, self.shift_days, self.scale_days, self.warp)
+        if least < 0 or not all(0 <= share <= 1 for share in shares):
+            raise InvalidInputError(
+                f"this cannot be drawn: {self}", "Give probabilities from 0 to 1 and no size below 0."
+            )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for some copies, (n,) each; 0 (and factors of 1) change nothing."""
+
+    shift_days: NDArray[np.float64]
+    "Above 0: the season comes later."
+    first_days: NDArray[np.float64]
+    "Days by which the model's first step is read later than it lies."
+    last_days: NDArray[np.float64]
+    "Likewise its last step."
+    factors: NDArray[np.float64]
+    "(n, KNOTS) Reflectance is multiplied by the curve through them."
+
+    @classmethod
+    def nothing(cls, count: int) -> Drawn:
+        """Return what changes nothing."""
+        zeros = np.zeros(count)
+        return cls(zeros, zeros, zeros, np.ones((count, KNOTS)))
+
+
+@dataclass(frozen=True)
+class TimeSpan:
+    """The model's window in a longer series."""
+
+    start: int
+    "Step of the series that the model sees first."
+    steps: int
+    "Steps that it sees."
+    step_days: int
+
+
+def draw(augmentation: Augmentation, copy: NDArray[np.int64], random: np.random.Generator) -> Drawn:
+    """Draw what happens to copies of samples.
+
+    Parameters
+    ----------
+    augmentation
+        See there.
+    copy
+        (n,) Which copy each is; nothing happens to copy 0, the sample itself.
+    random
+        Draws the same numbers for each copy, whether they are used or not.
+    """
+    count = len(copy)
+    used = random.random((3, count)) < np.array(
+        [[augmentation.shift_probability], [augmentation.scale_probability], [augmentation.warp_probability]]
+    )
+    used &= copy > 0
+    days = [
+        random.integers(-most, most + 1, count) for most in (augmentation.shift_days, *[augmentation.scale_days] * 2)
+    ]
+    factors = random.normal(1.0, augmentation.warp, (count, KNOTS))
+    return Drawn(days[0] * used[0], days[1] * used[1], days[2] * used[1], np.where(used[2][:, None], factors, 1.0))
+
+
+def changed(series_NBT: NDArray[np.float32], span: TimeSpan, drawn: Drawn) -> tuple[NDArray[np.float32], int]:
+    """Return the model's window of series after shift, scale and warp, in this order.
+
+    Parameters
+    ----------
+    series_NBT
+        Whole series without gaps, not scaled.
+    span
+        Where the model's window lies in them.
+    drawn
+        What happens to each.
+
+    Returns
+    -------
+    values_NBS
+        Read between steps linearly; before the first and after the last step of the series its end is held.
+    held
+        How many (series, step) were held.
+    """
+    fraction = np.linspace(0.0, 1.0, span.steps)
+    first, last = span.start + drawn.first_days / span.step_days, drawn.last_days / span.step_days
+    # Where each of the window's steps is read in the series. Scale and shift are both maps of time, so that one reading
+    # does both: the scaled step of the shifted series.
+    last = last + span.start + span.steps - 1
+    place_NS = first[:, None] + (last - first)[:, None] * fraction - (drawn.shift_days / span.step_days)[:, None]
+    values_NBS, held = _read(series_NBT, place_NS)
+    return values_NBS * (drawn.factors @ spline_basis(span.steps)).astype(np.float32)[:, None], held
+
+
+def _read(series_NBT: NDArray[np.float32], place_NS: NDArray[np.float64]) -> tuple[NDArray[np.float32], int]:
+    """Read series linearly between steps, ends held; also return how many places lie outside."""
+    last = series_NBT.shape[2] - 1
+    # Places that are steps but for rounding are steps: what is shifted by whole steps keeps its values.
+    near = np.rint(place_NS)
+    place_NS = np.where(np.abs(place_NS - near) < 1e-6, near, place_NS)
+    inside = place_NS.clip(0, last)
+    below = np.minimum(inside.astype(np.int64), max(0, last - 1))
+    part = (inside - below).astype(np.float32)[:, None]
+    lower = np.take_along_axis(series_NBT, below[:, None], axis=2)
+    upper = np.take_along_axis(series_NBT, np.minimum(below + 1, last)[:, None], axis=2)
+    # not lower + part * difference: a part of 0 or 1 must give the step's own value
+    return lower * (1 - part) + upper * part, int((inside != place_NS).sum())
+
+
+def spline_basis(steps: int) -> NDArray[np.float64]:
+    """Return the natural cubic splines (KNOTS, steps) that are 1 at one knot and 0 at the others.
+
+    The curve through given values at the knots is their product with it.
+    """
+    place = np.linspace(0.0, KNOTS - 1.0, steps) if steps > 1 else np.zeros(1)
+    identity = np.eye(KNOTS)
+    # Second derivatives at the knots, 0 at both ends: m[i-1] + 4 m[i] + m[i+1] = 6 (y[i-1] - 2 y[i] + y[i+1]).
+    inner = KNOTS - 2
+    system = 4 * np.eye(inner) + np.eye(inner, k=1) + np.eye(inner, k=-1)
+    curvature = np.zeros((KNOTS, KNOTS))
+    curvature[1:-1] = np.linalg.solve(system, 6 * np.diff(identity, 2, axis=0))
+    knot = np.minimum(place.astype(np.int64), KNOTS - 2)
+    b = (place - knot)[:, None]
+    a = 1 - b
+    values: NDArray[np.float64] = a * identity[knot] + b * identity[knot + 1]
+    values += ((a**3 - a) * curvature[knot] + (b**3 - b) * curvature[knot + 1]) / 6
+    return values.T
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Makes a classifier's inputs of whole series: changes copies, cuts the model's window, scales; picklable."""
+
+    augmentation: Augmentation
+    span: TimeSpan
+    scaling: Scaling
+
+    def __post_init__(self) -> None:
+        days = (self.span.steps - 1) * self.span.step_days
+        if self.augmentation.scale_probability and 2 * self.augmentation.scale_days >= days:
+            raise InvalidInputError(
+                f"a window of {days} days cannot be scaled by {self.augmentation.scale_days} days at both ends",
+                "Choose a longer --model-window, or another --augment.",
+            )
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """Numbers of the copies that a pass has of each sample; 0 is the sample itself."""
+        return tuple(range(0 if self.augmentation.original else 1, self.augmentation.copies + 1))
+
+    def __call__(
+        self, series_NBT: NDArray[np.float32], copy: NDArray[np.int64], random: np.random.Generator
+    ) -> tuple[NDArray[np.float32], int]:
+        """Return inputs (n, bands, steps) of copies of samples, and how many (copy, step) were held at an end."""
+        values, held = changed(series_NBT, self.span, draw(self.augmentation, copy, random))
+        return scaled(values, self.scaling), held

@@ -1,0 +1,134 @@
+"""Augmentation against np.interp and scipy's splines, and the rules that it keeps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.interpolate import CubicSpline
+
+from cropcube.domain.model_card import Scaling
+from cropcube.errors import InvalidInputError
+from cropcube.model.augment import KNOTS, Augmentation, Augmenter, Drawn, TimeSpan, changed, draw, spline_basis
+
+SPAN = TimeSpan(start=15, steps=43, step_days=5)
+PUBLISHED = Augmentation()
+
+
+@pytest.fixture(scope="module")
+def series():
+    return np.random.default_rng(0).uniform(100, 6000, (40, 10, 73)).astype(np.float32)
+
+
+def window(series, span=SPAN):
+    return series[:, :, span.start : span.start + span.steps]
+
+
+def drawn(count, **changes):
+    return replace(Drawn.nothing(count), **{name: np.full(count, value, float) for name, value in changes.items()})
+
+
+def oracle(one, shift, first, last, factors):
+    """One series (bands, steps) by the text: shifted, then its window scaled, then multiplied by a curve."""
+    days = np.arange(one.shape[1]) * 5.0
+    start, stop = SPAN.start * 5.0, (SPAN.start + SPAN.steps - 1) * 5.0
+    asked = np.linspace(start + first, stop + last, SPAN.steps)
+    curve = CubicSpline(np.linspace(start, stop, KNOTS), factors, bc_type="natural")(
+        np.linspace(start, stop, SPAN.steps)
+    )
+    return np.stack([np.interp(asked, days + shift, band) for band in one]) * curve
+
+
+def test_zero_changes_no_bit(series):
+    values, held = changed(series, SPAN, Drawn.nothing(len(series)))
+    np.testing.assert_array_equal(values, window(series))
+    assert held == 0
+
+
+@pytest.mark.parametrize("windows", [-6, -1, 1, 3, 10])
+def test_a_shift_by_whole_windows_is_a_roll_inside_the_window(series, windows):
+    values, held = changed(series, SPAN, drawn(len(series), shift_days=5 * windows))
+    np.testing.assert_array_equal(values, window(np.roll(series, windows, axis=2)))
+    assert held == 0
+
+
+def test_what_lies_outside_the_series_is_held_and_counted(series):
+    late = TimeSpan(start=30, steps=43, step_days=5)
+    values, held = changed(series, late, drawn(len(series), shift_days=-50))
+    assert held == 10 * len(series)
+    np.testing.assert_array_equal(values[:, :, :33], series[:, :, 40:])
+    np.testing.assert_array_equal(values[:, :, 33:], np.repeat(series[:, :, -1:], 10, axis=2))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_three_agree_with_an_independent_reading(series, seed):
+    random = np.random.default_rng(seed)
+    n = len(series)
+    days = random.integers(-50, 51, (3, n)).astype(float)
+    factors = random.normal(1, 0.1, (n, KNOTS))
+    values, held = changed(series, SPAN, Drawn(*days, factors))
+    wanted = np.stack([oracle(series[i], *days[:, i], factors[i]) for i in range(n)])
+    np.testing.assert_allclose(values, wanted, rtol=2e-5, atol=0.01)
+    asked = np.linspace(SPAN.start * 5 + days[1], (SPAN.start + 42) * 5 + days[2], 43) - days[0]
+    assert held == ((asked < -1e-6) | (asked > 360 + 1e-6)).sum()
+
+
+def test_shift_then_scale_composes(series):
+    """Scaling what was shifted by whole windows is both at once, and not the scaling of the unshifted series."""
+    n = len(series)
+    both, _ = changed(series, SPAN, drawn(n, shift_days=15, first_days=-20, last_days=35))
+    after, _ = changed(np.roll(series, 3, axis=2), SPAN, drawn(n, first_days=-20, last_days=35))
+    np.testing.assert_allclose(both, after, rtol=1e-5)
+    scaled_alone, _ = changed(series, SPAN, drawn(n, first_days=-20, last_days=35))
+    assert np.abs(both - scaled_alone).max() > 100
+
+
+def test_the_curve_is_the_natural_spline_and_the_same_for_all_bands(series):
+    for steps in (2, 12, 43):
+        place = np.linspace(0, KNOTS - 1, steps)
+        splines = CubicSpline(np.arange(KNOTS), np.eye(KNOTS), bc_type="natural")(place).T
+        np.testing.assert_allclose(spline_basis(steps), splines, atol=1e-12)
+    factors = np.random.default_rng(1).normal(1, 0.1, (len(series), KNOTS))
+    values, _ = changed(series, SPAN, replace(Drawn.nothing(len(series)), factors=factors))
+    ratio = values / window(series)
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-5)
+
+
+def test_one_seed_one_batch(series):
+    scaling = Scaling("reflectance", ((0.0,),) * 10, ((10000.0,),) * 10)
+    augmenter = Augmenter(PUBLISHED, SPAN, scaling)
+    copy = np.arange(len(series)) % 3
+    one, again, other = (augmenter(series, copy, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert one.dtype == np.float32
+    np.testing.assert_array_equal(one[copy == 0], window(series)[copy == 0] / np.float32(10000))
+    assert (one[copy > 0] != other[copy > 0]).any(axis=(1, 2)).all()
+
+
+def test_draws_are_those_of_the_text():
+    n = 60_000
+    copy = np.ones(n, np.int64)
+    found = draw(PUBLISHED, copy, np.random.default_rng(0))
+    for days, share in ((found.shift_days, 1.0), (found.first_days, 0.5), (found.last_days, 0.5)):
+        assert days.min() == -50
+        assert days.max() == 50
+        assert (days == np.rint(days)).all()
+        assert (days != 0).mean() == pytest.approx(share * 100 / 101, abs=0.01)
+        assert days[days != 0].std() == pytest.approx(np.sqrt((101**2 - 1) / 12 * 101 / 100), rel=0.01)
+    scale = found.first_days[(found.first_days != 0) & (found.last_days != 0)]
+    assert abs(np.corrcoef(scale, found.last_days[(found.first_days != 0) & (found.last_days != 0)])[0, 1]) < 0.02
+    warped = (found.factors != 1).any(axis=1)
+    assert warped.mean() == pytest.approx(0.25, abs=0.01)
+    assert found.factors[warped].mean() == pytest.approx(1, abs=0.002)
+    assert found.factors[warped].std() == pytest.approx(0.10, rel=0.01)
+
+
+def test_a_window_too_short_to_scale_is_refused():
+    short = TimeSpan(0, 12, 7)
+    with pytest.raises(InvalidInputError, match="77 days"):
+        Augmenter(PUBLISHED, short, Scaling("reflectance", ((0.0,),), ((1.0,),)))
+
+
+@pytest.mark.parametrize("wrong", [{"copies": 0}, {"shift_probability": 1.5}, {"warp": -0.1}, {"scale_days": -1}])
+def test_what_cannot_be_drawn_is_refused(wrong):
+    with pytest.raises(InvalidInputError):
+        Augmentation(**wrong)
