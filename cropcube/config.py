@@ -72,14 +72,25 @@ class ProjectSpec:
         return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
     def differences(self, other: ProjectSpec) -> list[str]:
-        """Return, in words, where two specifications differ; region names do not count."""
+        """Return, in words, where two specifications differ; regions by their names, though outlines count."""
         found = []
+        if self.region.digest != other.region.digest:
+            same = self.region.name == other.region.name
+            asked = "another outline of that name" if same else other.region.name
+            found.append(f"region: {self.region.name} here, {asked} asked for")
+        if self.season != other.season:
+            found.append(f"season: {self.season} here, {other.season} asked for")
         mine, theirs = self.fields(), other.fields()
-        for table, values in mine.items():
-            for key in sorted({*values, *theirs[table]} - {"name" if table == "region" else ""}):
-                if values.get(key) != theirs[table].get(key):
-                    found.append(f"{table}.{key}: {values.get(key)} here, {theirs[table].get(key)} asked for")
+        for table in ("grid", "sensor"):
+            for key in sorted(mine[table].keys() | theirs[table].keys()):
+                here, asked = (_in_words(fields[table].get(key)) for fields in (mine, theirs))
+                if here != asked:
+                    found.append(f"{table}.{key}: {here} here, {asked} asked for")
         return found
+
+
+def _in_words(value: Any) -> str:
+    return "none" if value is None else " ".join(value) if isinstance(value, list) else str(value)
 
 
 @dataclass(frozen=True)

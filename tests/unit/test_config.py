@@ -67,10 +67,11 @@ def test_the_same_specification_twice_is_harmless_and_changes_nothing(tmp_path: 
     ("other", "named"),
     [
         (replace(SPEC, tile_px=192), "tile_px"),
-        (replace(SPEC, season=Season.of_year(2020)), "season.start"),
+        (replace(SPEC, season=Season.of_year(2020)), "season: .* here, 2020-01-01/2021-01-01 asked for"),
         (replace(SPEC, sensor=SENTINEL2.select(("B04",))), "bands"),
-        (replace(SPEC, region=Region("x", box(4, 50, 5, 51))), "region.digest"),
-        (replace(SPEC, epsg=3035), "EPSG:3035"),
+        (replace(SPEC, region=Region("Belgium", box(4, 50, 5, 51))), "north here, Belgium asked for"),
+        (replace(SPEC, region=Region(SPEC.region.name, box(4, 50, 5, 51))), "another outline of that name asked for"),
+        (replace(SPEC, epsg=3035), "grid.crs: none here, EPSG:3035 asked for"),
     ],
 )
 def test_another_specification_is_refused_and_the_standing_one_kept(
@@ -78,9 +79,19 @@ def test_another_specification_is_refused_and_the_standing_one_kept(
 ) -> None:
     create_project(tmp_path, SPEC)
     standing = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(ConflictError, match=named):
+    with pytest.raises(ConflictError, match=named) as caught:
         create_project(tmp_path, other)
+    assert not any(spec.region.digest in caught.value.what for spec in (SPEC, other))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == standing
+
+
+def test_every_difference_is_said_in_words(tmp_path: Path) -> None:
+    create_project(tmp_path, replace(SPEC, region=Region("Kenya", SPEC.region.geometry)))
+    other = ProjectSpec(Region("Peru", box(4, 50, 5, 51)), Season.of_year(2020), SENTINEL2.select(("B04", "B08")), 96)
+    with pytest.raises(ConflictError) as caught:
+        create_project(tmp_path, other)
+    assert "region: Kenya here, Peru asked for; season: 2018-12-01/2019-11-28 here, 2020" in caught.value.what
+    assert "B12 here, B04 B08 asked for" in caught.value.what
 
 
 def test_drivers_that_start_at_once_agree_on_one_specification(tmp_path: Path) -> None:
