@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 ProjectOption = Annotated[
     Path, typer.Option("--project", "-p", metavar="DIR", help="Project folder (the current one, or one above it).")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object and nothing else; after an error nothing (it is on stderr)."),
+]
 ClusterOption = Annotated[
     str,
     typer.Option(
