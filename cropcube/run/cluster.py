@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from cropcube.errors import CropcubeError, MissingError
@@ -121,31 +125,38 @@ class DaskExecutor:
 def _local_cluster(have: Resources) -> Iterator[str]:
     from distributed import LocalCluster
 
-    cluster = LocalCluster(
-        n_workers=have.workers,
-        threads_per_worker=1,  # a task uses `threads` of its own; two tasks in one process would share one heap
-        processes=True,
-        memory_limit=have.memory_bytes,
-        dashboard_address="127.0.0.1:0",  # any free port: several runs on one machine must not meet at 8787
-        silence_logs=logging.ERROR,
-        host="127.0.0.1",
-    )
+    with _interrupts_for_the_driver_alone():
+        cluster = LocalCluster(
+            n_workers=have.workers,
+            threads_per_worker=1,  # a task uses `threads` of its own; two tasks in one process would share one heap
+            processes=True,
+            memory_limit=have.memory_bytes,
+            dashboard_address="127.0.0.1:0",  # any free port: several runs on one machine must not meet at 8787
+            silence_logs=logging.CRITICAL,  # the worker that the driver closes in mid-task calls that an error
+            host="127.0.0.1",
+        )
     with cluster:
         yield cluster.scheduler_address
 
 
 @contextlib.contextmanager
-def _client(address: str) -> Iterator[Executor]:
-    from distributed import Client
+def _interrupts_for_the_driver_alone() -> Iterator[None]:
+    """Start processes that never see Ctrl-C, which a terminal sends to all of the group: the driver closes them.
 
+    They inherit what the thread blocks that starts them, from their first moment on, and so do those that are started
+    in place of a dead one. An interrupt that comes meanwhile is delivered at the end.
+    """
+    resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and unblocks the signal then
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TimeoutError) as error:
-        raise MissingError(
-            f"no dask scheduler answers at {address} ({error})",
-            "Start one with `dask scheduler` and `dask worker`, or use --cluster local.",
-        ) from error
-    with client:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
+
+
+@contextlib.contextmanager
+def _client(address: str) -> Iterator[Executor]:
+    with _connect(address) as client:
         slots = sum(client.nthreads().values())
         if slots == 0:
             try:
@@ -154,3 +165,27 @@ def _client(address: str) -> Iterator[Executor]:
                 raise CropcubeError(f"the scheduler at {address} has no workers", "Start `dask worker`.") from error
             slots = sum(client.nthreads().values())
         yield DaskExecutor(client, slots)
+
+
+def _connect(address: str) -> Any:
+    from distributed import Client
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # a loop of its own: in a notebook one runs already
+            thread.submit(asyncio.run, _shake_hands(address)).result()
+        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, TypeError, ImportError) as error:  # no answer; tls without certificates; another dask there
+        raise MissingError(
+            f"no dask scheduler answers at {address} ({str(error) or f'silence for {CONNECT_SECONDS} s'})",
+            "Start one with `dask scheduler` and `dask worker`, or use --cluster local.",
+        ) from error
+
+
+async def _shake_hands(address: str) -> None:
+    """Meet a scheduler: dask itself waits for ever where something else listens, its own dashboard for one."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    async with asyncio.timeout(CONNECT_SECONDS):
+        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+        await comm.close()

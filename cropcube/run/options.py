@@ -26,7 +26,7 @@ class RunOptions:
     "No progress bar."
 
     def __post_init__(self) -> None:
-        if self.cluster not in (AUTO, SERIAL, LOCAL) and not re.fullmatch(r"(tcp|tls)://\S+", self.cluster):
+        if self.cluster not in (AUTO, SERIAL, LOCAL) and not re.fullmatch(r"(tcp|tls)://\S+:\d+", self.cluster):
             raise InvalidInputError(
                 f"cluster {self.cluster!r} is not known", "Use auto, serial, local or tcp://HOST:PORT of a scheduler."
             )

@@ -30,7 +30,7 @@ def test_kind(options: RunOptions, tasks: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"cluster": "slurmish"}, {"cluster": "tcp://"}, {"workers": 0}, {"memory_limit": 0}]
+    "fields", [{"cluster": "slurmish"}, {"cluster": "tcp://"}, {"cluster": "tcp://10.0.0.1"}, {"workers": 0}, {"memory_limit": 0}]
 )
 def test_nonsense_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(InvalidInputError):
