@@ -85,8 +85,13 @@ def write_raster(path: Path, pixels_YX: NDArray[Any], epsg: int, transform: Affi
         Where the pixels lie.
     block_px
         Side of the blocks, a multiple of 16; smaller where the raster is.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written whole.
     """
-    import rasterio
+    from rasterio.io import MemoryFile
 
     height, width = pixels_YX.shape
     block = min(block_px, -(-max(height, width) // 16) * 16)
@@ -106,8 +111,10 @@ def write_raster(path: Path, pixels_YX: NDArray[Any], epsg: int, transform: Affi
         "zlevel": 1,
         "predictor": 2,
     }
-    with rasterio.open(path, "w", **profile) as raster:
-        raster.write(pixels_YX, 1)
+    with MemoryFile() as memory:  # GDAL itself cuts a file on a full disk without a word
+        with memory.open(**profile) as raster:
+            raster.write(pixels_YX, 1)
+        path.write_bytes(memory.getbuffer())
 
 
 def cloud_cover(scl_YX: NDArray[np.uint8]) -> float:

@@ -15,6 +15,7 @@ from affine import Affine
 
 from cropcube.demo.granule import Granule, lonlat_polygon, write_granule, write_raster
 from cropcube.demo.sample import Sample, load_sample, sample_legend
+from cropcube.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,15 +101,31 @@ def write_scenes(folder: Path, progress: Callable[[str], None] | None = None) ->
     -------
     DemoScenes
         Paths of catalogue, outline, labels and legend.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or cannot be written.
     """
     scenes = DemoScenes(folder)
     if scenes.catalog.exists():
         return scenes
-    folder.mkdir(parents=True, exist_ok=True)
     sample = load_sample()
     if progress:
         progress(f"writing {len(sample.when)} dates x {len(sample.bands)} bands as GeoTIFFs into {folder}")
-    items = [write_granule(_granule(sample, number), folder) for number in range(len(sample.when))]
+    try:
+        _write_all(scenes, sample)
+    except OSError as error:
+        raise ResourceError(
+            f"the sample's scenes cannot be written to {folder}: {error.strerror or error}",
+            "Make room, or give another folder.",
+        ) from error
+    return scenes
+
+
+def _write_all(scenes: DemoScenes, sample: Sample) -> None:
+    scenes.folder.mkdir(parents=True, exist_ok=True)
+    items = [write_granule(_granule(sample, number), scenes.folder) for number in range(len(sample.when))]
     outline = lonlat_polygon(sample.bounds, sample.epsg)
     feature = {"type": "Feature", "geometry": outline, "properties": {"name": "Flanders sample"}}
     _write_text(scenes.outline, json.dumps({"type": "FeatureCollection", "features": [feature]}, indent=1))
@@ -117,4 +134,3 @@ def write_scenes(folder: Path, progress: Callable[[str], None] | None = None) ->
     _write_text(scenes.legend, _legend_text())
     collection = {"type": "FeatureCollection", "attribution": ATTRIBUTION, "features": items}
     _write_text(scenes.catalog, json.dumps(collection, indent=1))
-    return scenes

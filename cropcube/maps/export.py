@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from xml.sax.saxutils import escape
 
 import rasterio
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -75,11 +77,12 @@ def write_cog(store: Store, spec: CogSpec, target: Path) -> int:
     try:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO"):
             plain, done = scratch / "plain.tif", scratch / "cog.tif"
-            _write_plain(store, spec, plain)
+            checksums = _write_plain(store, spec, plain)
             rasterio.shutil.copy(str(plain), str(done), driver="COG", **_cog_options(spec))
+            _check(done, spec, checksums)
         size = done.stat().st_size
         _place(done, spec, target)
-    except (OSError, RasterioError) as error:
+    except (OSError, RasterioError, CPLE_BaseError) as error:
         raise ResourceError(
             f"{target} could not be written ({error})", "Look at the free space and the permissions of its folder."
         ) from error
@@ -100,8 +103,8 @@ def _scratch_beside(target: Path) -> Path:
         ) from error
 
 
-def _write_plain(store: Store, spec: CogSpec, path: Path) -> None:
-    """Write a tiled GeoTIFF without overviews: what the COG driver reads from."""
+def _write_plain(store: Store, spec: CogSpec, path: Path) -> list[int]:
+    """Write a tiled GeoTIFF without overviews, what the COG driver reads from; return the checksum of each piece."""
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": DTYPES[spec.array], "count": 1, "nodata": NO_DATA,
         "width": spec.box.width, "height": spec.box.height,
@@ -109,6 +112,7 @@ def _write_plain(store: Store, spec: CogSpec, path: Path) -> None:
         "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX,
         "compress": "deflate", "zlevel": 1, "sparse_ok": True, "bigtiff": "if_safer",
     }  # fmt: skip
+    checksums = []
     with rasterio.open(path, "w", **profile) as file:
         file.set_band_description(1, spec.array)
         file.update_tags(**_tags(spec))
@@ -116,9 +120,31 @@ def _write_plain(store: Store, spec: CogSpec, path: Path) -> None:
             file.write_colormap(1, colour_table(spec.legend))
         for piece in _pieces(spec.box):
             values = store.read(spec.box.lattice.name, spec.array, piece)
+            checksums.append(zlib.crc32(values.tobytes()))
             if values.any():
-                row, col = piece.row - spec.box.row, piece.col - spec.box.col
-                file.write(values, 1, window=Window(col, row, piece.width, piece.height))
+                file.write(values, 1, window=_window(piece, spec.box))
+    return checksums
+
+
+def _check(path: Path, spec: CogSpec, checksums: list[int]) -> None:
+    """Read the file back, for GDAL says nothing when the end of a file does not fit the disk.
+
+    Raises
+    ------
+    OSError
+        If the pixels are not those that were written.
+    RasterioError
+        If a block of the file or of its overviews cannot be read.
+    """
+    with rasterio.open(path) as file:
+        overviews = len(file.overviews(1))
+        for piece, wanted in zip(_pieces(spec.box), checksums, strict=True):
+            if zlib.crc32(file.read(1, window=_window(piece, spec.box)).tobytes()) != wanted:
+                raise OSError("it does not read back as it was written")
+    for level in range(overviews):
+        with rasterio.open(path, overview_level=level) as file:
+            for _, window in file.block_windows(1):
+                file.read(1, window=window)
 
 
 def colour_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:
@@ -135,6 +161,10 @@ def _pieces(box: PixelBox) -> Iterator[PixelBox]:
         for col in range(0, box.width, _WINDOW_PX):
             height, width = min(_WINDOW_PX, box.height - row), min(_WINDOW_PX, box.width - col)
             yield PixelBox(box.lattice, box.resolution_m, box.row + row, box.col + col, height, width)
+
+
+def _window(piece: PixelBox, whole: PixelBox) -> Window:
+    return Window(piece.col - whole.col, piece.row - whole.row, piece.width, piece.height)
 
 
 def _tags(spec: CogSpec) -> dict[str, str]:
