@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import tempfile
 import tomllib
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from cropcube.domain.lattice import check_tile_px
 from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2, Sensor
-from cropcube.errors import ConflictError, InvalidInputError, MissingError
+from cropcube.errors import ConflictError, InvalidInputError, MissingError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,20 @@ class Project:
         """The records of tasks done."""
         return self.root / "ledger"
 
+    def check_seen(self) -> None:
+        """Raise if this process does not see the project's folder.
+
+        Raises
+        ------
+        MissingError
+            In a worker on another machine, most often.
+        """
+        if not (self.root / FILE_NAME).is_file():
+            raise MissingError(
+                f"{socket.gethostname()} does not see the project in {self.root}",
+                "Workers of a cluster need the project and its scenes at the same paths, on a shared file system.",
+            )
+
 
 def create_project(root: Path, spec: ProjectSpec) -> Project:
     """Create the project's specification, or find the same one standing.
@@ -139,15 +154,17 @@ def create_project(root: Path, spec: ProjectSpec) -> Project:
     ------
     ConflictError
         If the folder holds a project of another specification.
+    ResourceError
+        If the folder cannot be made or written.
     """
     root = root.resolve()
-    root.mkdir(parents=True, exist_ok=True)
-    target = root / FILE_NAME
-    if not target.exists():
-        _place(target, _to_toml(spec), os.link)
-    standing = tomllib.loads(target.read_text(encoding="utf-8"))
-    if standing.get("region", {}).get("digest") == spec.region.digest and not (root / REGION_NAME).exists():
-        _place(root / REGION_NAME, _to_geojson(spec.region), os.replace)
+    try:
+        _place_specification(root, spec)
+    except OSError as error:
+        raise ResourceError(
+            f"no project can be made in {root}: {error.strerror or error}",
+            "Make room, mend the folder, or use another --project folder.",
+        ) from error
     project = read_project(root)
     if project.spec.digest != spec.digest:
         raise ConflictError(
@@ -155,6 +172,17 @@ def create_project(root: Path, spec: ProjectSpec) -> Project:
             "Use another --project folder, or leave the option out to go on with this one.",
         )
     return project
+
+
+def _place_specification(root: Path, spec: ProjectSpec) -> None:
+    """Write what is not there yet: the specification, and the region's outline if it is of the same region."""
+    root.mkdir(parents=True, exist_ok=True)
+    target = root / FILE_NAME
+    if not target.exists():
+        _place(target, _to_toml(spec), os.link)
+    standing = tomllib.loads(target.read_text(encoding="utf-8"))
+    if standing.get("region", {}).get("digest") == spec.region.digest and not (root / REGION_NAME).exists():
+        _place(root / REGION_NAME, _to_geojson(spec.region), os.replace)
 
 
 def discard_project(project: Project) -> None:

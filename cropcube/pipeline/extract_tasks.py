@@ -70,6 +70,7 @@ Job = tuple[Source, PointsTask | PolygonsTask]
 def perform(job: Job) -> Found:
     """Extract the places of one task."""
     source, task = job
+    source.project.check_seen()
     store = open_source(source.project, source.name)
     columns = Columns.of(store)
     if isinstance(task, PointsTask):

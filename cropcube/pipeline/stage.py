@@ -181,6 +181,7 @@ def perform(job: tuple[Project, StageTask, StageWork]) -> TaskReport:
     bytes over them without erasing what the first has finished.
     """
     project, task, work = job
+    project.check_seen()
     ledger = Ledger(project.ledger_path)
     standing = ledger.read(task.key)
     if is_done(standing, task.digest, work.store):
