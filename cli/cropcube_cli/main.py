@@ -65,6 +65,9 @@ def main() -> None:
         if error.next_step:
             sys.stderr.write(f"  -> {error.next_step}\n")
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except OSError as error:  # the rights of a file or folder, a disk that went away: no fault of the program
+        sys.stderr.write(f"error: {error}\n  -> Mend the file or folder and run the same command again.\n")
+        sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             sys.stderr.write("interrupted: what is done is kept; run the same command again to go on\n")
