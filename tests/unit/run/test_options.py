@@ -30,11 +30,19 @@ def test_kind(options: RunOptions, tasks: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"cluster": "slurmish"}, {"cluster": "tcp://"}, {"cluster": "tcp://10.0.0.1"}, {"workers": 0}, {"memory_limit": 0}]
+    "fields",
+    [
+        {"cluster": "slurmish"},
+        {"cluster": "tcp://"},
+        {"cluster": "tcp://10.0.0.1"},
+        {"workers": 0},
+        {"memory_limit": 0},
+    ],
 )
 def test_nonsense_is_refused(fields: dict[str, object]) -> None:
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as caught:
         RunOptions(**fields)  # type: ignore[arg-type]
+    assert caught.value.next_step
 
 
 def test_resources_share_the_machine() -> None:
