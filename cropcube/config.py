@@ -220,7 +220,10 @@ def read_project(root: Path) -> Project:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         if tables["format"] != FORMAT:
-            raise InvalidInputError(f"{path} has format {tables['format']}; this cropcube reads {FORMAT}")
+            raise InvalidInputError(
+                f"{path} has format {tables['format']}; this cropcube reads {FORMAT}",
+                "Use the cropcube that made it, or build the region again in another folder.",
+            )
         return Project(root, _to_spec(root, tables))
     except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise InvalidInputError(
@@ -234,7 +237,9 @@ def _to_spec(root: Path, tables: dict[str, Any]) -> ProjectSpec:
     if sensor["name"] not in SENSORS:
         raise InvalidInputError(f"{root / FILE_NAME}: unknown sensor {sensor['name']!r}", f"Known: {' '.join(SENSORS)}")
     if not all(isinstance(season[key], date) for key in ("start", "stop")):
-        raise InvalidInputError(f"{root / FILE_NAME}: season.start and season.stop must be dates")
+        raise InvalidInputError(
+            f"{root / FILE_NAME}: season.start and season.stop must be dates", "Restore them: start = 2024-03-01, say."
+        )
     crs = grid.get("crs")
     return ProjectSpec(
         region=_read_region(root, tables["region"]),

@@ -33,7 +33,9 @@ class RunOptions:
         if self.workers is not None and self.workers < 1:
             raise InvalidInputError(f"{self.workers} workers cannot work", "Give --workers 1 or more.")
         if self.memory_limit is not None and self.memory_limit < 1:
-            raise InvalidInputError(f"a memory limit of {self.memory_limit} bytes cannot hold a task")
+            raise InvalidInputError(
+                f"a memory limit of {self.memory_limit} bytes cannot hold a task", "Give --memory-limit 4GiB, say."
+            )
 
     def kind(self, tasks: int) -> str:
         """Return `serial`, `local` or the scheduler's address for a number of tasks."""

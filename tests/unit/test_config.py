@@ -140,8 +140,9 @@ def test_no_project_names_the_command_that_makes_one(tmp_path: Path) -> None:
 def test_damaged_files_are_named(tmp_path: Path, name: str, text: str) -> None:
     create_project(tmp_path, SPEC)
     (tmp_path / name).write_text(text)
-    with pytest.raises(InvalidInputError, match=name):
+    with pytest.raises(InvalidInputError, match=name) as caught:
         find_project(tmp_path)
+    assert caught.value.next_step
 
 
 def test_another_outline_under_the_same_project_is_refused(tmp_path: Path) -> None:
