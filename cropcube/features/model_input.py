@@ -15,7 +15,7 @@ from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import Scaling
 from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import gap_fill
+from cropcube.kernels import Rows, pack_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,7 +130,11 @@ def observed(layout: InputLayout, features: Features) -> NDArray[np.bool_]:
 
 
 def pixel_features(
-    layout: InputLayout, features: Features, rows: NDArray[np.integer[Any]], cols: NDArray[np.integer[Any]]
+    layout: InputLayout,
+    features: Features,
+    rows: NDArray[np.integer[Any]],
+    cols: NDArray[np.integer[Any]],
+    threads: int = 1,
 ) -> NDArray[np.float32]:
     """Return the features of chosen pixels, gap-filled and not yet scaled.
 
@@ -141,6 +145,8 @@ def pixel_features(
     rows, cols
         Pixels at 10 m counted from the top left of the arrays, (N,). Those of coarser bands are repeated:
         10 m pixel (y, x) takes 20 m pixel (y // 2, x // 2).
+    threads
+        The caller's budget; any number gives the same.
 
     Returns
     -------
@@ -155,7 +161,7 @@ def pixel_features(
     """
     values_NBS = np.empty((len(rows), *layout.shape), dtype=np.float32)
     for resolution_m in sorted(set(layout.resolutions_m)):
-        where = [i for i, r in enumerate(layout.resolutions_m) if r == resolution_m]
+        where = tuple(i for i, r in enumerate(layout.resolutions_m) if r == resolution_m)
         source_SBYX = features[resolution_m]
         if source_SBYX.shape[:2] != (len(layout.series_steps), len(where)):
             raise InvalidInputError(
@@ -163,9 +169,10 @@ def pixel_features(
                 f"the model takes {(len(layout.series_steps), len(where))}",
                 f"It was trained on {layout.feature} with the bands {' '.join(layout.bands)}.",
             )
-        step = resolution_m // FINEST_M
-        picked_SBN = source_SBYX[:, :, np.asarray(rows) // step, np.asarray(cols) // step]
-        values_NBS[:, where] = _without_gaps(layout, picked_SBN)[slice(*layout.window)].transpose(2, 1, 0)
+        step, width = resolution_m // FINEST_M, source_SBYX.shape[-1]
+        # All bands of a resolution are clear together, and a clear pixel's median is never 0: gaps are where it is 0.
+        pixel = np.asarray(rows, np.int64) // step * width + np.asarray(cols, np.int64) // step
+        pack_samples(source_SBYX, pixel, Rows(values_NBS, where, layout.window[0]), threads)
     return values_NBS
 
 
@@ -228,11 +235,6 @@ class ScalingMeasure:
         deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
         deviation[deviation < 1e-6 * np.maximum(1.0, np.abs(mean))] = 1.0
         return Scaling("standard", _rows(mean), _rows(deviation))
-
-
-def _without_gaps(layout: InputLayout, values_SBN: NDArray[Any]) -> NDArray[Any]:
-    # All bands of a resolution are clear together, and a clear pixel's median is never 0.
-    return gap_fill(values_SBN, values_SBN[:, 0] != 0) if layout.kind == "median" else values_SBN
 
 
 def _rows(matrix: NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:

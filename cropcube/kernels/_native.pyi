@@ -11,3 +11,11 @@ def window_median(
     threads: int,
     variant: str,
 ) -> None: ...
+def pack_samples(
+    source: NDArray[np.uint16] | NDArray[np.float32],
+    pixel: NDArray[np.int64],
+    band: NDArray[np.int32],
+    first: int,
+    rows: NDArray[np.float32],
+    threads: int,
+) -> None: ...

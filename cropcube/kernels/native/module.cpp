@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "pack_samples.hpp"
 #include "window_median.hpp"
 
 namespace nb = nanobind;
@@ -84,27 +85,24 @@ struct Grouping {
     }
 };
 
-// Runs the kernel over all pixels. Which thread takes which pixels changes nothing in the result.
-void share(const WindowMedian& work, Kernel kernel, std::size_t longest, std::size_t threads) {
-    const std::size_t shares = (work.pixels + SHARE - 1) / SHARE;
-    threads = std::max<std::size_t>(1, std::min(threads, shares));
-    std::vector<std::vector<std::int16_t>> scratch(threads, std::vector<std::int16_t>(scratch_size(longest)));
+// Runs units of work 0 .. count - 1 on threads; `run(thread, unit)`. Which thread takes which changes nothing.
+template <typename Run>
+void share(std::size_t count, std::size_t threads, const Run& run) {
+    threads = std::max<std::size_t>(1, std::min(threads, count));
     std::atomic<std::size_t> next{0};
-    const auto run = [&](std::size_t thread) {
-        for (std::size_t i = next++; i < shares; i = next++) {
-            kernel(work, i * SHARE, std::min(work.pixels, (i + 1) * SHARE), scratch[thread].data());
-        }
+    const auto work = [&](std::size_t thread) {
+        for (std::size_t i = next++; i < count; i = next++) run(thread, i);
     };
     std::vector<std::thread> others;
     others.reserve(threads);
     for (std::size_t thread = 1; thread < threads; ++thread) {
         try {
-            others.emplace_back(run, thread);
+            others.emplace_back(work, thread);
         } catch (const std::system_error&) {
             break;  // no more threads to be had: those running, and this one, do all the work
         }
     }
-    run(0);
+    work(0);
     for (std::thread& other : others) other.join();
 }
 
@@ -130,8 +128,39 @@ void window_median(Input<std::uint16_t, 4> reflectance, Input<bool, 3> valid, In
                             windows,
                             median.data(),
                             clear_count.data()};
+    const std::size_t scratch = scratch_size(groups.longest);
     nb::gil_scoped_release release;
-    share(work, kernel, groups.longest, threads);
+    std::vector<std::vector<std::int16_t>> held(std::max<std::size_t>(1, threads));
+    share((work.pixels + SHARE - 1) / SHARE, threads, [&](std::size_t thread, std::size_t i) {
+        held[thread].resize(scratch);
+        kernel(work, i * SHARE, std::min(work.pixels, (i + 1) * SHARE), held[thread].data());
+    });
+}
+
+template <typename T>
+void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::int32_t, 1> band, std::size_t first,
+                  Output<float, 3> rows, std::size_t threads) {
+    const std::size_t steps = source.shape(0), bands = source.shape(1), pixels = source.shape(2) * source.shape(3);
+    const std::size_t samples = pixel.shape(0), stop = first + rows.shape(2);
+    if (band.shape(0) != bands || rows.shape(0) != samples || stop > steps || steps > MOST_STEPS) {
+        throw nb::value_error("shapes do not fit");
+    }
+    for (std::size_t b = 0; b < bands; ++b) {
+        if (band(b) < 0 || static_cast<std::size_t>(band(b)) >= rows.shape(1)) throw nb::value_error("no such band");
+    }
+    for (std::size_t n = 0; n < samples; ++n) {
+        if (pixel(n) < 0 || static_cast<std::size_t>(pixel(n)) >= pixels) throw nb::value_error("no such pixel");
+    }
+    const PackSamples<T> work{source.data(), pixel.data(), band.data(), steps, bands, pixels,
+                              first, stop, rows.shape(1), rows.data()};
+    constexpr std::size_t SHARED = 8 * PACKED_TOGETHER;
+    nb::gil_scoped_release release;
+    std::vector<std::vector<T>> held(std::max<std::size_t>(1, threads));
+    share((samples + SHARED - 1) / SHARED, threads, [&](std::size_t thread, std::size_t i) {
+        for (std::size_t n = i * SHARED; n < std::min(samples, (i + 1) * SHARED); n += PACKED_TOGETHER) {
+            pack_block(work, n, std::min(samples, n + PACKED_TOGETHER), held[thread]);
+        }
+    });
 }
 
 }  // namespace
@@ -144,4 +173,11 @@ NB_MODULE(_native, module) {
                nb::arg("valid").noconvert(), nb::arg("window").noconvert(), nb::arg("median").noconvert(),
                nb::arg("clear_count").noconvert(), nb::arg("threads"), nb::arg("variant"),
                "Write the median and the number of clear dates of each window into the last two arrays.");
+    const char* packed = "Write rows (samples, bands, steps) of pixels of features (steps, bands, y, x), gaps filled.";
+    module.def("pack_samples", &cropcube::pack_samples<std::uint16_t>, nb::arg("source").noconvert(),
+               nb::arg("pixel").noconvert(), nb::arg("band").noconvert(), nb::arg("first"),
+               nb::arg("rows").noconvert(), nb::arg("threads"), packed);
+    module.def("pack_samples", &cropcube::pack_samples<float>, nb::arg("source").noconvert(),
+               nb::arg("pixel").noconvert(), nb::arg("band").noconvert(), nb::arg("first"),
+               nb::arg("rows").noconvert(), nb::arg("threads"), packed);
 }

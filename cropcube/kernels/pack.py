@@ -1,0 +1,77 @@
+"""Samples of features, packed as a classifier takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cropcube.errors import InvalidInputError
+from cropcube.kernels import _native
+from cropcube.kernels.arguments import check_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_STEPS = 4096
+"""Filled values are exact up to here."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where packed samples go."""
+
+    values_NBS: NDArray[np.float32]
+    "Samples, all bands of the classifier, the steps that it sees; C order."
+    bands: tuple[int, ...]
+    "Which of these bands those of the source are."
+    first: int
+    "Step of the source that the rows begin with."
+
+
+def pack_samples(source_SBYX: NDArray[Any], pixel_N: NDArray[np.integer], rows: Rows, threads: int = 1) -> None:
+    """Write the features of chosen pixels into rows.
+
+    Gaps of uint16 features (medians) are filled as `gap_fill` fills them, over the whole series: a step has a value
+    where the first band is not 0. float32 features (coefficients) are copied. The same for any number of threads.
+
+    Parameters
+    ----------
+    source_SBYX
+        uint16 or float32: the features of one resolution.
+    pixel_N
+        Which pixels, y * width + x. Fastest where neighbours in the list are neighbours on the ground.
+    rows
+        See there; written to.
+    threads
+        Threads to share the samples among: the caller's budget.
+
+    Raises
+    ------
+    InvalidInputError
+        If a type or shape does not fit, or a pixel is not in the source.
+    """
+    check_array("source_SBYX", source_SBYX, "uint16 float32", 4)
+    check_array("pixel_N", pixel_N, "integer", 1)
+    check_array("values_NBS", rows.values_NBS, "float32", 3)
+    steps, bands, height, width = source_SBYX.shape
+    samples, row_bands, row_steps = rows.values_NBS.shape
+    fits = samples == len(pixel_N) and bands == len(rows.bands) and 0 <= rows.first <= steps - row_steps
+    if not fits or not rows.values_NBS.flags.c_contiguous or any(not 0 <= band < row_bands for band in rows.bands):
+        raise InvalidInputError(
+            f"{len(pixel_N)} pixels of a source of shape {source_SBYX.shape} do not go into rows of shape "
+            f"{rows.values_NBS.shape} at bands {rows.bands} from step {rows.first}"
+        )
+    if steps > MAX_STEPS or threads < 1:
+        raise InvalidInputError(f"{steps} steps, {threads} threads; expected at most {MAX_STEPS} and at least 1")
+    if samples and not 0 <= int(pixel_N.min()) <= int(pixel_N.max()) < height * width:
+        raise InvalidInputError(f"pixels {pixel_N.min()} to {pixel_N.max()} are not all in {height} x {width}")
+    _native.pack_samples(
+        np.ascontiguousarray(source_SBYX, source_SBYX.dtype.newbyteorder("=")),
+        np.ascontiguousarray(pixel_N, np.int64),
+        np.array(rows.bands, np.int32),
+        rows.first,
+        rows.values_NBS,
+        threads,
+    )
