@@ -23,7 +23,7 @@ def read_observations(
     store
         The cube.
     tile
-        The tile.
+        The tile, or a cell of it: the days are those of the tile.
     halo_m
         Width of the frame around the tile over which `quality` is wanted too (for dilation of the mask).
     bands

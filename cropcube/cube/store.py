@@ -260,9 +260,11 @@ class Store:
         return self._read_present(zone, range(rows), range(cols))
 
     def days_present(self, tile: Tile) -> NDArray[np.int32]:
-        """Return the days since the season's start on which a tile has any observation, ascending."""
-        first_row, first_col, rows, cols = self.zone(tile.lattice.name).index_window
-        row, col = tile.row - first_row, tile.col - first_col
+        """Return the days since the season's start on which a tile (or the tile of a cell) was observed, ascending."""
+        zone = self.zone(tile.lattice.name)
+        first_row, first_col, rows, cols = zone.index_window
+        row = tile.row * tile.tile_px // zone.tile_px - first_row
+        col = tile.col * tile.tile_px // zone.tile_px - first_col
         if not (0 <= row < rows and 0 <= col < cols):
             return np.zeros(0, np.int32)
         seen = self._read_present(tile.lattice.name, range(row, row + 1), range(col, col + 1))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cropcube.observations.tile import TileObservations
 
 MEDIAN, COEFFICIENT, RMSE, CLEAR_COUNT, INDEX = "median", "coefficient", "rmse", "clear_count", "index"
-REVISION = 1
+REVISION = 2
 """Of everything that turns observations into features: raise it when the same observations would give others."""
 
 

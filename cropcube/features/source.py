@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from cropcube.cube.observed import read_observations
 from cropcube.domain.lattice import FINEST_M
 from cropcube.errors import ModelMismatchError
+from cropcube.features.cells import cell_px, cells_of, paste, reduce_cell
 from cropcube.features.compute import CLEAR_COUNT
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from numpy.typing import NDArray
 
     from cropcube.cube.store import Store
-    from cropcube.domain.lattice import Lattice, PixelBox
+    from cropcube.domain.feature_spec import FeatureSpec
+    from cropcube.domain.lattice import Lattice, PixelBox, Tile
+    from cropcube.domain.season import Season
     from cropcube.features.model_input import InputLayout
+    from cropcube.observations.tile import TileObservations
 
 
 class FeatureSource(Protocol):
@@ -42,8 +49,8 @@ class FeatureSource(Protocol):
             By resolution: (steps, bands of that resolution in the layout's order, y, x).
         """
 
-    def clear_count(self, box: PixelBox) -> NDArray[np.uint16]:
-        """Return the clear observations ([window,] y, x) of a box at 10 m, at the finest resolution there is."""
+    def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
+        """Return the same, and the clear observations ([window,] y, x) at the finest resolution of the features."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,111 @@ class StoredFeatures:
             found[resolution_m] = values[:, np.argsort(np.argsort(wanted))]
         return found
 
-    def clear_count(self, box: PixelBox) -> NDArray[np.uint16]:
-        """Return the clear observations of a box; see `FeatureSource`."""
+    def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
+        """Return features and clear observations of a box; see `FeatureSource`."""
         resolution_m = min(r for name, r in self.store.arrays if name == CLEAR_COUNT)
-        return self.store.read(box.lattice.name, CLEAR_COUNT, box.at(resolution_m))
+        counts = self.store.read(box.lattice.name, CLEAR_COUNT, box.at(resolution_m))
+        return self.read(layout, box), counts
+
+
+class Observing(Protocol):
+    """Gives the observations of cells of ground."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for messages."""
+
+    @property
+    def bands(self) -> Mapping[int, tuple[str, ...]]:
+        """Band labels by resolution in metres."""
+
+    @property
+    def side_px(self) -> int:
+        """Side of a cell at 10 m."""
+
+    def lattice(self, zone: str) -> Lattice:
+        """Return the lattice of a zone."""
+
+    def cell(self, cell: Tile, halo_m: int, resolutions_m: Collection[int]) -> TileObservations:
+        """Return what was seen of a cell at some resolutions, with the quality in a frame around it."""
+
+
+@dataclass(frozen=True)
+class CubeObserving:
+    """Observations read from the cube; every chunk of a cell once."""
+
+    cube: Store
+
+    @property
+    def name(self) -> str:
+        """Where the cube lies."""
+        return str(self.cube.path)
+
+    @property
+    def bands(self) -> Mapping[int, tuple[str, ...]]:
+        """Band labels by resolution in metres."""
+        return {m: self.cube.labels("band", m) for name, m in self.cube.arrays if name == "reflectance"}
+
+    @property
+    def side_px(self) -> int:
+        """Side of a cell at 10 m."""
+        return cell_px(self.cube.arrays.values())
+
+    def lattice(self, zone: str) -> Lattice:
+        """Return the lattice of a zone."""
+        return self.cube.zone(zone).lattice
+
+    def cell(self, cell: Tile, halo_m: int, resolutions_m: Collection[int]) -> TileObservations:
+        """Return what was seen of a cell; see `Observing`."""
+        return read_observations(self.cube, cell, halo_m, tuple(b for m in resolutions_m for b in self.bands[m]))
+
+
+@dataclass(frozen=True)
+class MadeFeatures:
+    """Features made on the fly from observations; nothing is stored, and one cell is in memory beside the result."""
+
+    observing: Observing
+    spec: FeatureSpec
+    season: Season
+    threads: int = 1
+    "Thread budget; the numbers do not depend on it."
+
+    @property
+    def name(self) -> str:
+        """What they are made from."""
+        return self.observing.name
+
+    def lattice(self, zone: str) -> Lattice:
+        """Return the lattice of a zone."""
+        return self.observing.lattice(zone)
+
+    def cell_px(self, layout: InputLayout) -> int:
+        """Return the side of a cell at 10 m."""
+        return self.observing.side_px
+
+    def read(self, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
+        """Return the layout's features of a box of whole cells; see `FeatureSource`."""
+        return self._make(layout, box, sorted(set(layout.resolutions_m)))[0]
+
+    def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
+        """Return features and clear observations of a box of whole cells; see `FeatureSource`."""
+        made, counts = self._make(layout, box, sorted({*layout.resolutions_m, min(self.observing.bands)}))
+        return {m: made[m] for m in sorted(set(layout.resolutions_m))}, counts
+
+    def _make(
+        self, layout: InputLayout, box: PixelBox, resolutions_m: list[int]
+    ) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
+        """Return the features of some resolutions, and the clear observations at the first of them."""
+        made: dict[int, NDArray[Any]] = {}
+        counts: dict[int, NDArray[Any]] = {}
+        for cell in cells_of(box, self.observing.side_px):
+            seen = self.observing.cell(cell, self.spec.dilate_m, resolutions_m)
+            for m in resolutions_m:
+                arrays = reduce_cell(self.spec, seen, m, self.season, self.threads)
+                picked = [seen.bands[m].index(band) for band in layout.bands_at(m)]
+                paste(made, {m: arrays[layout.array][:, picked]}, cell.box(m), box.at(m))
+                paste(counts, {m: arrays[CLEAR_COUNT]}, cell.box(m), box.at(m))
+        return made, counts[resolutions_m[0]]
 
 
 def check_store(store: Store, layout: InputLayout) -> None:

@@ -116,8 +116,8 @@ def _strip(
     source: FeatureSource, model: MapModel, box: PixelBox, counted: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16]]:
     """Return crop, confidence and clear count of some rows of a tile."""
-    features = source.read(model.layout, box)
-    clear = clear_observations(source, box)
+    features, counts = source.read_counted(model.layout, box)
+    clear = clear_observations(counts, box)
     seen = counted & observed(model.layout, features) & (clear > 0)
     crop, confidence = np.zeros(box.shape, np.uint8), np.zeros(box.shape, np.uint8)
     rows, cols = np.nonzero(seen)
@@ -128,14 +128,17 @@ def _strip(
     return crop, confidence, np.where(counted, clear, 0).astype(np.uint16)
 
 
-def clear_observations(source: FeatureSource, box: PixelBox) -> NDArray[np.uint16]:
+def clear_observations(counts: NDArray[np.uint16], box: PixelBox) -> NDArray[np.uint16]:
     """Return the number of clear observations at 10 m: summed over the windows, at most 65535.
 
-    At the finest resolution that the features have; coarser pixels are repeated.
+    Parameters
+    ----------
+    counts
+        ([window,] y, x) of the box at the finest resolution that the features have; coarser pixels are repeated.
+    box
+        At 10 m.
     """
-    values = source.clear_count(box)
-    total = values.reshape(-1, *values.shape[-2:]).sum(axis=0, dtype=np.int64).clip(0, np.iinfo(np.uint16).max)
-    repeated: NDArray[np.uint16] = np.kron(
-        total.astype(np.uint16), np.ones((box.height // total.shape[0],) * 2, np.uint16)
-    )
+    total = counts.reshape(-1, *counts.shape[-2:]).sum(axis=0, dtype=np.int64).clip(0, np.iinfo(np.uint16).max)
+    repeats = np.ones((box.height // total.shape[0],) * 2, np.uint16)
+    repeated: NDArray[np.uint16] = np.kron(total.astype(np.uint16), repeats)
     return repeated

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class TileObservations:
     """
 
     tile: Tile
+    "Or a cell of one."
     days: NDArray[np.int32]
     "(T,) days since season start that have any observation, ascending."
     bands: Mapping[int, tuple[str, ...]]
@@ -33,3 +34,15 @@ class TileObservations:
     "(T, Yq, Xq) over `quality_box`: 0 not acquired, 1 to 11 the SCL class, 254 read failed."
     quality_box: PixelBox
     "The tile's box at the quality resolution, grown by the halo asked for (clipped to the zone's array)."
+
+    def cell(self, cell: Tile, quality_box: PixelBox, resolutions_m: Collection[int]) -> TileObservations:
+        """Return the observations of a cell of the tile at some resolutions, and the quality over a part of the box."""
+        inside = {m: cell.box(m).slices_in(self.tile.box(m)) for m in resolutions_m}
+        return TileObservations(
+            cell,
+            self.days,
+            {m: self.bands[m] for m in resolutions_m},
+            {m: self.reflectance[m][(..., *inside[m])] for m in resolutions_m},
+            self.quality[(..., *quality_box.slices_in(self.quality_box))],
+            quality_box,
+        )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import find_project
@@ -20,7 +19,8 @@ from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.sensor import NOT_ACQUIRED
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, REVISION, compute_indices, reduce_time
+from cropcube.features.cells import cell_px, cells_of, paste, reduce_cell
+from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, REVISION, compute_indices
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.features_memory import tile_memory_bytes
@@ -238,28 +238,42 @@ def _erase(project: Project, task: StageTask) -> None:
 def _write(project: Project, task: StageTask) -> TaskResult:
     """Reduce one tile, one resolution after the other, so that only one is in memory."""
     payload: TilePayload = task.payload
-    tile, spec, season = payload.tile, payload.spec, project.spec.season
+    tile, spec = payload.tile, payload.spec
     cube = Store.open(project.cube_path, threads=task.threads)
     store = Store.open(project.features_path(spec.name), writable=True, threads=task.threads)
     bands = {m: project.spec.sensor.bands_at(m) for m in project.spec.sensor.resolutions}
     bands = {m: names for m, names in bands.items() if names}
     medians: dict[int, NDArray[np.uint16] | None] = {}
-    details: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     bytes_read = 0
     for resolution_m, names in sorted(bands.items(), reverse=True):
-        observations = read_observations(cube, tile, spec.dilate_m, names)
-        bytes_read += observations.quality.nbytes + observations.reflectance[resolution_m].nbytes
-        # BLAS on one thread: its sums, and so the bytes of harmonics, must not depend on the thread budget.
-        with threadpool_limits(1, "blas"):
-            arrays = reduce_time(spec, observations, resolution_m, season, task.threads)
-        details = _count(observations, resolution_m, arrays[CLEAR_COUNT])
-        del observations
+        arrays, counts = _reduce(project, task, cube, names)
+        bytes_read += counts.pop("bytes_read")
         _put(store, tile, resolution_m, arrays)
         medians[resolution_m] = arrays.get(MEDIAN) if spec.indices else None
     for resolution_m, values in compute_indices(spec, bands, medians).items():
         _put(store, tile, resolution_m, {INDEX: values})
-    recorded = {**details, "unfinished_builds": list(payload.unfinished)} if payload.unfinished else details
-    return TaskResult(DONE, recorded, bytes_read, store.written)
+    details: dict[str, Any] = {"days": len(cube.days_present(tile)), **counts}
+    if payload.unfinished:
+        details["unfinished_builds"] = list(payload.unfinished)
+    return TaskResult(DONE, details, bytes_read, store.written)
+
+
+def _reduce(
+    project: Project, task: StageTask, cube: Store, bands: tuple[str, ...]
+) -> tuple[dict[str, NDArray[Any]], Counter[str]]:
+    """Return the features of one resolution of the tile, made cell by cell, and what was counted on the way."""
+    tile, spec = task.payload.tile, task.payload.spec
+    arrays: dict[str, NDArray[Any]] = {}
+    counts: Counter[str] = Counter()
+    for cell in cells_of(tile.box(FINEST_M), cell_px(cube.arrays.values())):
+        seen = read_observations(cube, cell, spec.dilate_m, bands)
+        ((resolution_m, reflectance),) = seen.reflectance.items()
+        made = reduce_cell(spec, seen, resolution_m, project.spec.season, task.threads)
+        counts.update(_count(seen, resolution_m, made[CLEAR_COUNT]))
+        counts["bytes_read"] += seen.quality.nbytes + reflectance.nbytes
+        paste(arrays, made, cell.box(resolution_m), tile.box(resolution_m))
+    return arrays, counts
 
 
 def _count(observations: TileObservations, resolution_m: int, clear_count: NDArray[np.uint16]) -> dict[str, int]:
@@ -271,7 +285,6 @@ def _count(observations: TileObservations, resolution_m: int, clear_count: NDArr
     clear = clear_count.reshape(-1, *observations.tile.box(resolution_m).shape).sum(axis=0, dtype=np.int64)
     seen = acquired.repeat(factor, axis=0).repeat(factor, axis=1) > 0
     return {
-        "days": len(observations.days),
         "acquired": int(acquired.sum()) * factor**2,
         "clear": int(clear.sum()),
         "never_clear": int((seen & (clear == 0)).sum()),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cropcube.cube.layout import cube_spec
+from cropcube.features.cells import cell_px
 from cropcube.features.compute import index_resolutions
 from cropcube.kernels.harmonic import BLOCK_VALUES
 
@@ -32,6 +34,7 @@ def tile_memory_bytes(spec: FeatureSpec, season: Season, sensor: Sensor, tile: T
         Days present.
     """
     steps = len(spec.steps(season))
+    share = (cell_px(cube_spec(season, sensor, tile.tile_px).arrays) / tile.tile_px) ** 2
     largest = kept = 0
     for resolution_m in sensor.resolutions:
         height, width = tile.box(resolution_m).shape
@@ -40,8 +43,8 @@ def tile_memory_bytes(spec: FeatureSpec, season: Season, sensor: Sensor, tile: T
         # Classes, masks repeated and compared, and running sums where the mask is dilated.
         masks = days * pixels * (4 + (8 if spec.dilate_m else 0))
         made = pixels * (steps * (bands * (4 if spec.kind == "harmonic" else 2) + 2) + 4 * bands)
-        # What is made is held once more while its shards are compressed.
-        largest = max(largest, read + masks + 2 * made)
+        # Observations are of one cell; what is made is held once more while its shards are compressed.
+        largest = max(largest, round(share * (read + masks)) + 2 * made)
         kept += made if spec.indices else 0
     if spec.kind == "harmonic":
         largest += 8 * 6 * BLOCK_VALUES

@@ -1,0 +1,122 @@
+"""Features made on the fly are those that are stored, bit for bit, and every chunk of the cube is read once."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from cropcube.cube import shards
+from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.legend import Legend
+from cropcube.errors import InvalidInputError
+from cropcube.features.model_input import InputLayout, reflectance_scaling
+from cropcube.features.source import CubeObserving, MadeFeatures, StoredFeatures
+from cropcube.pipeline.features import FeaturesOptions, features
+from cropcube.run.options import RunOptions
+from cropcube.samples.index import SampleIndex
+from cropcube.samples.read import OnGrid, Samples
+from tests.support.small_cube import SEASON, make_project
+
+TILE_PX = 768
+SPECS = (
+    FeatureSpec(window_days=5),
+    FeatureSpec("annual-median", dilate_m=60),
+    FeatureSpec("harmonic", order=1, dilate_m=20),
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A cube of one tile of four cells, and its features."""
+    root, region = tmp_path_factory.mktemp("source") / "project", (4.05, 50.74, 4.06, 50.745)
+    made = make_project(root, tile_px=TILE_PX, bands=("B04", "B08", "B11"), region=region)
+    for spec in SPECS:
+        features(made.root, FeaturesOptions(spec), RunOptions("serial", quiet=True))
+    return made
+
+
+def sources(project, spec, threads=1):
+    cube = CubeObserving(Store.open(project.cube_path))
+    return StoredFeatures(Store.open(project.features_path(spec.name))), MadeFeatures(cube, spec, SEASON, threads)
+
+
+def tile_of(project):
+    return next(project.spec.grid.tiles())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_made_on_the_fly_is_what_is_stored(project, spec, threads):
+    stored, made = sources(project, spec, threads)
+    layout = InputLayout.of(spec, SEASON, project.spec.sensor)
+    box = tile_of(project).box(10)
+    wanted, wanted_counts = stored.read_counted(layout, box)
+    found, counts = pickle.loads(pickle.dumps(made)).read_counted(layout, box)
+    assert set(found) == set(wanted)
+    for resolution_m, values in wanted.items():
+        assert found[resolution_m].dtype == values.dtype
+        np.testing.assert_array_equal(found[resolution_m], values)
+        assert np.nan_to_num(values).any()
+    np.testing.assert_array_equal(counts, wanted_counts)
+
+
+def test_a_part_of_the_bands_is_made_with_the_mask_of_all(project):
+    spec = SPECS[0]
+    stored, made = sources(project, spec)
+    layout = InputLayout(spec.name, spec.kind, ("B08",), (10,), tuple(map(str, spec.steps(SEASON))))
+    box = tile_of(project).box(10)
+    found = made.read(layout, box)
+    assert set(found) == {10}
+    np.testing.assert_array_equal(found[10], stored.read(layout, box)[10])
+
+
+def some_samples(project, spec, source):
+    tile = tile_of(project)
+    box = tile.box(10)
+    rows, cols = (part.ravel() for part in np.mgrid[0:TILE_PX:7, 0:TILE_PX:11])
+    index = SampleIndex.of(tile.lattice.name, box.row + rows, box.col + cols, 1 + (rows + cols) % 2)
+    layout = InputLayout.of(spec, SEASON, project.spec.sensor)
+    samples = Samples(OnGrid(source), layout, index, Legend.parse("1,a\n2,b"))
+    return samples.select(samples.observed())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_samples_are_the_same_either_way(project, spec):
+    stored, made = (some_samples(project, spec, source) for source in sources(project, spec))
+    assert len(stored) == len(made) > 100
+    scaling = stored.measure_scaling()
+    assert made.measure_scaling() == scaling
+    np.testing.assert_array_equal(made.inputs(scaling), stored.inputs(scaling))
+
+
+def test_every_chunk_of_the_cube_is_read_once_a_pass(project, monkeypatch):
+    spec = SPECS[0]
+    _, made = sources(project, spec)
+    samples = some_samples(project, spec, made)
+    reads: Counter[tuple[object, ...]] = Counter()
+    chunks_of = shards._chunks_of
+
+    def counting(descriptor, path, *rest):
+        found = chunks_of(descriptor, path, *rest)
+        if "tiles" not in path.parts:
+            reads.update((path, *chunk.data.args[1:]) for chunk in found)
+        return found
+
+    monkeypatch.setattr(shards, "_chunks_of", counting)
+    for _ in samples.batches(reflectance_scaling(3), 64):
+        pass
+    assert len(samples.cells()) == 4
+    assert len(reads) == 11 * (16 + 4 + 4)
+    assert set(reads.values()) == {1}
+
+
+def test_a_box_that_cuts_cells_is_refused(project):
+    _, made = sources(project, SPECS[0])
+    layout = InputLayout.of(SPECS[0], SEASON, project.spec.sensor)
+    box = tile_of(project).box(10)
+    with pytest.raises(InvalidInputError, match="cuts cells"):
+        made.read(layout, type(box)(box.lattice, 10, box.row + 2, box.col, box.height, box.width))
