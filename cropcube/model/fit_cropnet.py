@@ -14,7 +14,7 @@ from cropcube.errors import CropcubeError
 from cropcube.model.classifier import Epoch, Fitted, classify
 from cropcube.model.cropnet import CropNet, CropNetClassifier, channels_last, torch_threads
 from cropcube.model.metrics import score
-from cropcube.samples.stream import SampleStream
+from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ def _fit(
     network = channels_last(CropNet(len(train.legend), options.width))
     optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     loss_of = nn.CrossEntropyLoss(weight=torch.from_numpy(class_weights(train.counts(), options.class_weights)))
-    stream = SampleStream(train, scaling, options.batch, options.seed)
+    stream = SampleStream(train, AsTheyAre(scaling), StreamOptions(options.batch, options.seed))
     history: list[Epoch] = []
     best: tuple[float, int, Scores | None, dict[str, torch.Tensor]] = (-1.0, 0, None, {})
     for number in range(1, options.epochs + 1):
@@ -87,7 +87,7 @@ def _one_epoch(
 ) -> float:
     network.train()
     total, seen = 0.0, 0
-    for step, (inputs, classes) in enumerate(stream.loader(number), 1):
+    for step, (inputs, classes, _) in enumerate(stream.loader(number), 1):
         optimiser.zero_grad()
         loss = loss_of(network(inputs), classes)
         value = float(loss.detach())

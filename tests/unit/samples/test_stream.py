@@ -1,14 +1,25 @@
-"""The stream: every sample once an epoch, the same seed the same batches, bounded memory, spawned workers."""
+"""The stream: every sample once an epoch, the same seed the same batches, bounded memory, workers and ranks."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 
 from cropcube.features.model_input import reflectance_scaling
-from cropcube.samples.stream import SampleStream
+from cropcube.model.augment import Augmentation, Augmenter, TimeSpan
+from cropcube.samples.read import Samples
+from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions, _after
 from tests.support.learning import make_project, make_samples, write_features
 
 SCALING = reflectance_scaling(10)
+PLAIN = AsTheyAre(SCALING)
+COPIES = Augmenter(Augmentation(copies=2, scale_days=10, shift_days=20), TimeSpan(1, 5, 10), SCALING)
+ONE = StreamOptions(batch=64, seed=1)
+SMALL = replace(ONE, buffer_bytes=300 * 280)
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +28,12 @@ def samples(tmp_path_factory):
     return make_samples(project, write_features(project), spacing=3)
 
 
-def collect(stream, epoch, workers=0):
-    inputs, classes = zip(*stream.loader(epoch, workers), strict=True)
-    return torch.cat(inputs).numpy()[:, 0], torch.cat(classes).numpy(), [len(part) for part in classes]
+def batches(stream, epoch=1, workers=0, start=0):
+    return [(b.inputs.numpy()[:, 0], b.classes.numpy()) for b in stream.loader(epoch, workers, start)]
+
+
+def joined(found):
+    return np.concatenate([inputs for inputs, _ in found]), np.concatenate([classes for _, classes in found])
 
 
 def as_set(inputs, classes):
@@ -27,46 +41,136 @@ def as_set(inputs, classes):
     return rows[np.lexsort(rows.T)]
 
 
+def assert_same(one, other):
+    assert len(one) == len(other)
+    for (inputs, classes), (others, their) in zip(one, other, strict=True):
+        np.testing.assert_array_equal(inputs, others)
+        np.testing.assert_array_equal(classes, their)
+
+
+def assert_all_once(found, samples):
+    np.testing.assert_array_equal(as_set(*joined(found)), as_set(samples.inputs(SCALING), samples.classes))
+
+
 @pytest.mark.parametrize("buffer_bytes", [1, 300 * 280, 10**9])
 def test_every_sample_once_with_its_class(samples, buffer_bytes):
-    inputs, classes, sizes = collect(SampleStream(samples, SCALING, 64, 1, buffer_bytes), 1)
-    np.testing.assert_array_equal(as_set(inputs, classes), as_set(samples.inputs(SCALING), samples.classes))
+    found = batches(SampleStream(samples, PLAIN, replace(ONE, buffer_bytes=buffer_bytes)))
+    assert_all_once(found, samples)
+    sizes = [len(classes) for _, classes in found]
     assert max(sizes) == 64
     assert sizes.count(64) == len(samples) // 64
 
 
 def test_same_seed_and_epoch_same_batches_and_others_differ(samples):
-    one, _, _ = collect(SampleStream(samples, SCALING, 64, 1), 1)
-    np.testing.assert_array_equal(collect(SampleStream(samples, SCALING, 64, 1), 1)[0], one)
-    assert not np.array_equal(collect(SampleStream(samples, SCALING, 64, 1), 2)[0], one)
-    assert not np.array_equal(collect(SampleStream(samples, SCALING, 64, 2), 1)[0], one)
+    one = batches(SampleStream(samples, COPIES, ONE))
+    assert_same(batches(SampleStream(samples, COPIES, ONE)), one)
+    assert_same(batches(SampleStream(samples, COPIES, replace(ONE, threads=3))), one)
+    for other in (
+        batches(SampleStream(samples, COPIES, ONE), epoch=2),
+        batches(SampleStream(samples, COPIES, replace(ONE, seed=2))),
+    ):
+        assert not np.array_equal(other[0][0], one[0][0])
 
 
 def test_classes_are_mixed(samples):
-    _, classes, _ = collect(SampleStream(samples, SCALING, 64, 1), 1)
+    _, classes = joined(batches(SampleStream(samples, PLAIN, ONE)))
     for start in range(0, len(classes) - 64, 64):
         assert len(np.unique(classes[start : start + 64])) == 3
 
 
-def test_the_buffer_is_bounded(samples, monkeypatch):
-    held = []
-    original = type(samples).read
+def test_copies_come_beside_the_samples_and_what_was_held_is_counted(samples):
+    series = Samples(samples.source, replace(samples.layout, window=(1, 6)).series, samples.index, samples.legend)
+    stream = SampleStream(series, COPIES, ONE)
+    found = list(stream.loader(1))
+    inputs, classes = joined([(b.inputs.numpy()[:, 0], b.classes.numpy()) for b in found])
+    np.testing.assert_array_equal(np.bincount(classes), 3 * samples.counts())
+    originals = Counter(row.tobytes() for row in samples.inputs(SCALING)[:, :, 1:6])
+    came = Counter(row.tobytes() for row in inputs)
+    assert all(came[row] >= times for row, times in originals.items())
+    # shifts reach 20 days out of a series that has 10 and 10 beside the window: 2/21 + 1/21 + ... of the steps
+    assert 0 < sum(b.held for b in found) < 0.2 * inputs.shape[0] * 5
 
-    def read(self, cell):
-        values = original(self, cell)
-        held.append(len(values))
-        return values
 
-    monkeypatch.setattr(type(samples), "read", read)
-    stream = SampleStream(samples, SCALING, 16, 1, buffer_bytes=64 * 4 * 10 * 7)
-    assert stream.buffer == 64
-    batches = iter(stream)
-    next(batches)
-    assert sum(held) <= stream.buffer + max(len(cell.positions) for cell in samples.cells())
+@pytest.mark.parametrize("prepare", [PLAIN, COPIES])
+def test_each_cell_is_read_once_and_the_buffer_is_bounded(samples, monkeypatch, prepare):
+    read, held = Counter(), []
+    original = Samples.read
+
+    def counted(self, cell):
+        read[tuple(cell.positions)] += 1
+        return original(self, cell)
+
+    def window(self, cells):
+        held.append(sum(len(cell.positions) for cell in cells))
+        return whole(self, cells)
+
+    whole = SampleStream._read
+    monkeypatch.setattr(Samples, "read", counted)
+    monkeypatch.setattr(SampleStream, "_read", window)
+    stream = SampleStream(samples, prepare, SMALL)
+    assert stream.buffer == 300
+    batches(stream)
+    assert read == Counter(tuple(cell.positions) for cell in samples.cells())
+    assert max(held) <= max(stream.buffer, *(len(cell.positions) for cell in samples.cells()))
+
+
+@pytest.mark.parametrize("prepare", [PLAIN, COPIES])
+@pytest.mark.parametrize("options", [ONE, SMALL])
+def test_an_epoch_goes_on_from_any_batch(samples, prepare, options):
+    stream = SampleStream(samples, prepare, options)
+    whole = batches(stream)
+    for start in (1, 3, len(whole) // 2, len(whole) - 1, len(whole)):
+        assert_same(batches(stream, start=start), whole[start:])
+
+
+def test_an_epoch_that_goes_on_reads_only_what_is_left(samples, monkeypatch):
+    stream = SampleStream(samples, PLAIN, SMALL)
+    count = len(batches(stream))
+    read = []
+    original = Samples.read
+    monkeypatch.setattr(Samples, "read", lambda self, cell: read.append(cell) or original(self, cell))
+    batches(stream, start=count - 1)
+    assert 1 <= len(read) <= 2 < len(samples.cells())
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_the_samples_out(samples, ranks):
+    parts = [batches(SampleStream(samples, PLAIN, replace(ONE, rank=(rank, ranks)))) for rank in range(ranks)]
+    assert_all_once([batch for part in parts for batch in part], samples)
+    sizes = [sum(len(classes) for _, classes in part) for part in parts]
+    assert max(sizes) - min(sizes) <= max(len(cell.positions) for cell in samples.cells())
 
 
 @pytest.mark.slow
-def test_spawned_workers_share_the_samples_out(samples):
-    stream = SampleStream(samples, SCALING, 64, 1)
-    inputs, classes, _ = collect(stream, 1, workers=2)
-    np.testing.assert_array_equal(as_set(inputs, classes), as_set(samples.inputs(SCALING), samples.classes))
+def test_spawned_workers_share_the_samples_out_and_go_on_from_any_batch(samples):
+    stream = SampleStream(samples, PLAIN, replace(SMALL, batch=100))
+    whole = batches(stream, workers=2)
+    assert_all_once(whole, samples)
+    start = len(whole) - 3
+    assert_same(batches(stream, workers=2, start=start), whole[start:])
+
+
+def test_workers_are_asked_in_turn_and_those_at_their_end_left_out():
+    counts = [2, 5, 0, 3]
+    order = [0, 1, 3, 0, 1, 3, 1, 3, 1, 1]  # as a DataLoader takes them
+    for start in range(len(order) + 1):
+        turn = _after(counts, start)
+        assert sorted(turn) == [(worker, order[:start].count(worker)) for worker in range(4)]
+        left = [[worker] * (counts[worker] - done) for worker, done in turn]
+        again = [worker for batch in zip_longest(*left) for worker in batch if worker is not None]
+        assert again == order[start:]
+
+
+def _rank(rank, folder, samples):
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
+    stream = SampleStream(samples, PLAIN, ONE)
+    torch.save(batches(stream, workers=1), folder / f"{rank}.pt")
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_a_group_of_processes_with_workers_shares_the_samples_out(samples, tmp_path):
+    torch.multiprocessing.spawn(_rank, (tmp_path, samples), nprocs=2)
+    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2)]
+    assert_all_once([batch for part in parts for batch in part], samples)
