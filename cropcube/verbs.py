@@ -12,15 +12,14 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from cropcube.domain.words import names_in, size_bytes
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from cropcube.pipeline.build_summary import BuildSummary, DryRun
     from cropcube.pipeline.catalogs import CatalogsSummary
     from cropcube.pipeline.demo import DemoSummary
@@ -146,8 +145,13 @@ def features(
 def train(
     project: Place = ".",
     *,
-    labels: Place,
-    label_field: str | None = None,
+    labels: Place | Iterable[Place],
+    label_field: str | Iterable[str] | None = None,
+    start_field: str | None = None,
+    end_field: str | None = None,
+    erode: float = 0.0,
+    radius: float = 0.0,
+    min_area: float = 0.0,
     legend: Place | None = None,
     features: str = "median-5d",
     classifier: str = "cropnet",
@@ -157,7 +161,9 @@ def train(
     learning_rate: float | None = None,
     class_weights: str | None = None,
     trees: int | None = None,
+    split: str = "blocks",
     block_m: int | None = None,
+    regions: Place | None = None,
     seed: int = 0,
     threads: int = 0,
     model: Place | None = None,
@@ -165,15 +171,22 @@ def train(
 ) -> TrainSummary:
     """Fit a classifier to labels, and write it with its card."""
     from cropcube.model.classifier import FitOptions
+    from cropcube.pipeline.labels import LabelFiles
     from cropcube.pipeline.train import TrainOptions
     from cropcube.pipeline.train import train as work
+    from cropcube.samples.places import SplitRule
 
     said = {
         "width": width, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
         "class_weights": class_weights, "trees": trees, "seed": seed, "threads": threads,
     }  # fmt: skip
     fit = FitOptions.of_words(classifier, said)
-    options = TrainOptions(Path(labels), label_field, _path(legend), features, classifier, block_m, fit, _path(model))
+    rules = {
+        "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+    }  # fmt: skip
+    files = LabelFiles.of_words(_several(labels), _several(label_field), rules)
+    rule = SplitRule(split, block_m, _path(regions))
+    options = TrainOptions(files, _path(legend), features, classifier, rule, fit, _path(model))
     say = _voice(quiet)
     return work(Path(project), options, progress=lambda epoch: say(str(epoch)))
 
@@ -193,9 +206,18 @@ def predict(
 def evaluate(
     project: Place = ".",
     *,
-    labels: Place | None = None,
-    label_field: str | None = None,
+    labels: Place | Iterable[Place] | None = None,
+    label_field: str | Iterable[str] | None = None,
+    start_field: str | None = None,
+    end_field: str | None = None,
+    erode: float = 0.0,
+    radius: float = 0.0,
+    min_area: float = 0.0,
     folds: int | None = None,
+    seeds: int = 1,
+    split: str | None = None,
+    block_m: int | None = None,
+    regions: Place | None = None,
     classifier: str | None = None,
     compare: str | Iterable[str] | None = None,
     model: Place | None = None,
@@ -204,9 +226,16 @@ def evaluate(
     """State the accuracy, and write the report."""
     from cropcube.pipeline.evaluate import EvaluateOptions
     from cropcube.pipeline.evaluate import evaluate as work
+    from cropcube.pipeline.labels import LabelFiles
+    from cropcube.samples.places import SplitRule
 
-    others = names_in(compare or ())
-    options = EvaluateOptions(_path(labels), label_field, folds, classifier, others, _path(model))
+    rules = {
+        "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+    }  # fmt: skip
+    files = LabelFiles.of_words(_several(labels), _several(label_field), rules) if labels is not None else None
+    asked = split is not None or block_m is not None or regions is not None
+    rule = SplitRule(split or "blocks", block_m, _path(regions)) if asked else None
+    options = EvaluateOptions(files, folds, seeds, rule, classifier, names_in(compare or ()), _path(model))
     return work(Path(project), options, RunOptions(quiet=quiet))
 
 
@@ -276,6 +305,14 @@ def info() -> MachineInfo:
 
 def _path(said: Place | None) -> Path | None:
     return None if said is None else Path(said)
+
+
+def _several(said: T | Iterable[T] | None) -> tuple[T, ...]:
+    """Return one thing or several as several; text and paths are one."""
+    if said is None:
+        return ()
+    several = isinstance(said, Iterable) and not isinstance(said, str | PathLike)
+    return tuple(cast("Iterable[T]", said)) if several else (cast("T", said),)
 
 
 def _run(words: RunWords) -> RunOptions:

@@ -29,6 +29,31 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Wor
 MemoryOption = Annotated[
     str | None, typer.Option("--memory-limit", metavar="SIZE", help="Memory of one worker, such as 6GiB.")
 ]
+LabelsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--labels", metavar="FILE", help="Points, polygons (GeoPackage, GeoParquet, ...) or a raster; may be repeated."
+    ),
+]
+LabelFieldOption = Annotated[
+    list[str] | None,
+    typer.Option("--label-field", metavar="FIELD", help="Field with the class; of several the first that says one."),
+]
+StartFieldOption = Annotated[
+    str | None, typer.Option("--start-field", metavar="FIELD", help="Field with a label's first day (start_date).")
+]
+EndFieldOption = Annotated[
+    str | None, typer.Option("--end-field", metavar="FIELD", help="Field with a label's last day (end_date).")
+]
+ErodeOption = Annotated[float, typer.Option("--erode", metavar="METRES", help="What polygons lose along their edge.")]
+RadiusOption = Annotated[
+    float, typer.Option("--radius", metavar="METRES", help="Ground around a point that it labels (0).")
+]
+MinAreaOption = Annotated[float, typer.Option("--min-area", metavar="HA", help="Leave smaller polygons out.")]
+RegionsOption = Annotated[Path | None, typer.Option("--regions", metavar="FILE", help="Polygons, for --split region.")]
+BlockOption = Annotated[
+    int | None, typer.Option("--block-m", metavar="METRES", help="Side of the blocks, for --split blocks.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 

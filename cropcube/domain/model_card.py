@@ -31,15 +31,17 @@ class LabelSource:
     """Where the labels came from."""
 
     file: str
-    "File name without its folder."
+    "File names without their folders."
     digest: str
-    "sha256 of the file."
+    "sha256 of the file, or of the digests of several."
     label_field: str
-    "Field of a vector file; empty for rasters."
+    "Field of a vector file, or several; empty for rasters."
     dropped: dict[str, int] = field(default_factory=dict)
     "Pixels left out, by reason."
     features: dict[str, int] = field(default_factory=dict)
     "Features of a vector file: `read`, and those left out, by reason; empty for rasters."
+    rules: dict[str, Any] = field(default_factory=dict)
+    "Which features were labels, and of which ground, where other than usual: `erode_m`, `min_area_ha`, ..."
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,18 @@ class SplitRecord:
     "(row, col) at 10 m on the zone's lattice where block (0, 0) begins, by zone."
     counts: dict[str, dict[str, int]]
     "Samples by set and class name."
+    by: str = "blocks"
+    "What was dealt as a whole: `blocks`, `field`, `region`, or a column of the labels."
+    groups: int = 0
+    "How many of them hold samples."
+    untestable: tuple[str, ...] = ()
+    "Classes that lie in a single place: learnt, and tested nowhere."
+
+    @property
+    def words(self) -> str:
+        """What was dealt, for people."""
+        usual = {"blocks": f"blocks of {self.block_m} m", "field": "fields", "region": "regions"}
+        return usual.get(self.by, f"values of {self.by}")
 
 
 @dataclass(frozen=True)
@@ -151,7 +165,8 @@ def _build(content: dict[str, Any]) -> ModelCard:
     content["legend"] = Legend.from_json(content["legend"])
     content["labels"] = LabelSource(**content["labels"])
     anchors = {zone: (int(row), int(col)) for zone, (row, col) in split["anchors"].items()}
-    content["split"] = SplitRecord(int(split["block_m"]), int(split["seed"]), anchors, split["counts"])
+    untestable = tuple(split.get("untestable", ()))
+    content["split"] = SplitRecord(**{**split, "anchors": anchors, "untestable": untestable})
     content["bands"], content["steps"] = tuple(content["bands"]), tuple(content["steps"])
     return ModelCard(**content)
 

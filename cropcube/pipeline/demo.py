@@ -22,9 +22,11 @@ from cropcube.pipeline.build_summary import DryRun
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.export import ExportOptions, export
 from cropcube.pipeline.features import FeaturesOptions, features
+from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.train import TrainOptions, train
 from cropcube.run.options import RunOptions
+from cropcube.samples.places import SplitRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,11 +218,11 @@ def _features(job: _Job) -> None:
 def _train(job: _Job) -> None:
     job.say(f"train: CropNet of width {job.options.width}, {job.options.epochs} epochs")
     options = TrainOptions(
-        job.scenes.labels,
+        LabelFiles.of(job.scenes.labels),
         legend=job.scenes.legend,
         feature=MODEL_FEATURES.name,
         classifier="cropnet",
-        block_m=job.options.block_m,
+        split=SplitRule(block_m=job.options.block_m),
         fit=job.options.fit,
     )
     train(job.files.root, options, job.run)

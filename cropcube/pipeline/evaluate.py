@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from cropcube.config import find_project
 from cropcube.cube.store import Store
@@ -16,17 +14,18 @@ from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
 from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
 from cropcube.pipeline.sources import MAP, refuse_damaged
-from cropcube.pipeline.train import collect_samples
-from cropcube.report.accuracy import Accuracy
+from cropcube.pipeline.train import observed_samples
+from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
 from cropcube.run.options import RunOptions
 from cropcube.run.progress import progress_bar
-from cropcube.samples.index import SampleIndex
-from cropcube.samples.labels import READ, Laid, file_digest, lay, open_labels
+from cropcube.samples.labels import READ
+from cropcube.samples.places import BLOCKS, FIELD, SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks
 
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.model_card import ModelCard
     from cropcube.features.model_input import InputLayout
+    from cropcube.samples.index import SampleIndex
+    from cropcube.samples.labels import Laid
 
 MAX_FOLDS = 100
 
@@ -44,12 +45,14 @@ MAX_FOLDS = 100
 class EvaluateOptions:
     """What is scored, and on what."""
 
-    labels: Path | None = None
+    labels: LabelFiles | None = None
     "Labels of their own: the map is scored on them, or with `folds` the classifier is fitted to them."
-    label_field: str | None = None
-    "Field of a vector file that holds the class."
     folds: int | None = None
-    "Fit anew for each of so many folds of blocks; None scores the trained classifier on its test blocks."
+    "Fit anew for each of so many folds of places; None scores the trained classifier on its test set."
+    seeds: int = 1
+    "How often the folds are dealt and fitted, each time with another seed."
+    split: SplitRule | None = None
+    "What the folds are dealt by; None as the model's sets were, by blocks if that was a column or regions."
     classifier: str | None = None
     "`cropnet` or `forest`; None for the trained model's own kind."
     compare: tuple[str, ...] = ()
@@ -63,6 +66,12 @@ class EvaluateOptions:
             raise InvalidInputError(f"classifier {wrong[0]!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}.")
         if self.folds is not None and not 2 <= self.folds <= MAX_FOLDS:
             raise InvalidInputError(f"{self.folds} folds cannot be made", f"Give --folds 2 to {MAX_FOLDS}.")
+        if not 1 <= self.seeds <= MAX_FOLDS:
+            raise InvalidInputError(f"--seeds {self.seeds} cannot be used", f"Give 1 to {MAX_FOLDS}.")
+        if self.folds is None and (self.seeds > 1 or self.split is not None):
+            raise UsageError(
+                f"--{'seeds' if self.seeds > 1 else 'split'} goes with folds, which fit anew", "Add --folds 4."
+            )
         if self.labels is not None and self.folds is None and (self.classifier or self.compare):
             raise UsageError(
                 "--labels scores the map, which is of one classifier; --classifier and --compare say otherwise",
@@ -82,12 +91,18 @@ class EvaluateSummary:
     notes: tuple[str, ...] = field(default=())
     "What was decided on the way, in sentences."
 
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """What the classifier scores above each of the compared ones."""
+        return differences(self.accuracy, self.compared)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, JSON-ready; `classes` are the rows (labels) and columns (said) of `confusion`."""
         return {
             **self.accuracy.as_dict(),
             "folds": self.folds,
             "compared": [accuracy.as_dict() for accuracy in self.compared],
+            "differences": [found.as_dict() for found in self.differences],
             "report": str(self.files.report),
             "picture": str(self.files.picture) if self.files.picture else None,
             "notes": list(self.notes),
@@ -124,10 +139,12 @@ def evaluate(
     project, card = judged.project, judged.card
     notes: list[str] = []
     if options.labels is not None and options.folds is None:
-        index, accuracies = _score_map(judged, options.labels, options.label_field, notes)
+        index, accuracies = _score_map(judged, options.labels, notes)
         legend = legend_of(Store.open(project.map_path).array(CROP, FINEST_M).attrs)
     else:
         index = _own_labels(judged, options, notes) if options.labels else _trained_samples(judged)
+        if options.folds is not None and not options.labels:
+            index = grouped(index, _rule(judged, options), project.spec)[0]
         accuracies = _score_classifiers(judged, index, options, run)
         legend = card.legend
     if Store.exists(project.map_path):
@@ -173,23 +190,20 @@ def _trained_samples(judged: _Judged) -> SampleIndex:
     return load_samples(judged.folder, card)
 
 
-def _score_map(
-    judged: _Judged, path: Path, label_field: str | None, notes: list[str]
-) -> tuple[SampleIndex, tuple[Accuracy, ...]]:
+def _score_map(judged: _Judged, files: LabelFiles, notes: list[str]) -> tuple[SampleIndex, tuple[Accuracy, ...]]:
     """Score the map on a label file; on the one that the model was trained with, only in the test blocks."""
     project, card = judged.project, judged.card
     store = Store.open(project.map_path)
     legend = legend_of(store.array(CROP, FINEST_M).attrs)
-    labels = open_labels(path, legend, label_field)
-    if file_digest(path) == card.labels.digest:
+    if files.digest == card.labels.digest:
         index = _trained_samples(judged).of_set("test")
-        notes.append(f"the model was trained with {path.name}: only its test blocks are scored")
-        basis = f"The map against {path.name}, on the test blocks only: {len(index):,} labelled pixels."
+        notes.append(f"the model was trained with {files.name}: only its test set is scored")
+        basis = f"The map against {files.name}, on the test set only: {len(index):,} labelled pixels."
     else:
-        laid = lay(labels, legend, project.spec.grid, project.spec.region)
-        _note_dropped(laid, laid.dropped, notes)
-        index = index_of(laid)
-        basis = f"The map against labels of its own, {path.name}: {len(index):,} labelled pixels."
+        labels = read_labels(files, legend, project.spec)
+        _note_dropped(labels.laid, labels.laid.dropped, notes)
+        index = labels.index
+        basis = f"The map against labels of its own, {files.name}: {len(index):,} labelled pixels."
     return index, (of_map(store, index, legend.names, basis),)
 
 
@@ -199,36 +213,41 @@ def _score_classifiers(
     """Score the wanted classifier and those to compare it with, on the same pixels."""
     kinds = dict.fromkeys([options.classifier or judged.card.classifier, *options.compare])
     samples = Samples(judged.source, judged.layout, index, judged.card.legend)
-    with progress_bar("evaluate", len(kinds) * (options.folds or 1), run.quiet) as advance:
-        contest = Contest(judged.card, samples, processors(), lambda: advance(0))
+    with progress_bar("evaluate", len(kinds) * (options.folds or 1) * options.seeds, run.quiet) as advance:
+        contest = Contest(judged.card, samples, _words(judged, options), processors(), lambda: advance(0))
         if options.folds is not None:
-            return tuple(over_folds(contest, kind, options.folds) for kind in kinds)
+            return tuple(over_folds(contest, kind, options.folds, options.seeds) for kind in kinds)
         trained, _ = load_model(judged.folder)
         return tuple(on_test_blocks(contest, kind, trained) for kind in kinds)
 
 
+def _rule(judged: _Judged, options: EvaluateOptions) -> SplitRule:
+    """Return how folds are dealt: as asked, else as the model's sets, by its blocks where that would take a file."""
+    split = judged.card.split
+    asked = options.split or SplitRule(FIELD if split.by == FIELD else BLOCKS)
+    return SplitRule(block_m=split.block_m) if asked == SplitRule() else asked
+
+
+def _words(judged: _Judged, options: EvaluateOptions) -> str:
+    """Return what the scored samples are dealt by."""
+    split, rule = judged.card.split, _rule(judged, options)
+    if options.folds is None:
+        return split.words
+    return replace(split, by=rule.by, block_m=rule.block_m or split.block_m).words
+
+
 def _own_labels(judged: _Judged, options: EvaluateOptions, notes: list[str]) -> SampleIndex:
-    """Return the observed pixels of a label file, with blocks of the model's size."""
+    """Return the observed pixels of label files, with the groups that folds are dealt by."""
     project, card = judged.project, judged.card
-    labels = open_labels(options.labels or Path(), card.legend, options.label_field)
-    laid = lay(labels, card.legend, project.spec.grid, project.spec.region)
-    samples, dropped = collect_samples(judged.source, judged.layout, card.legend, laid)
-    _note_dropped(laid, dropped, notes)
-    index = samples.index
-    blocks = plan_blocks(project.spec.region, project.spec.grid, card.split.block_m)
-    numbers = np.zeros(len(index), np.int64)
-    for zone in index.zones:
-        mine = index.in_zone(zone)
-        numbers[mine] = blocks.of(zone, index.row[mine], index.col[mine])
-    return index.with_blocks(numbers, np.zeros(len(index), np.uint8))
+    labels = read_labels(options.labels or LabelFiles(()), card.legend, project.spec)
+    index, _ = grouped(labels.index, _rule(judged, options), project.spec, labels)
+    samples, dropped = observed_samples(Samples(judged.source, judged.layout, index, card.legend))
+    samples = samples.select(samples.index.block >= 0)
+    _note_dropped(labels.laid, {**labels.laid.dropped, **dropped}, notes)
+    return samples.index
 
 
 def _note_dropped(laid: Laid, dropped: Mapping[str, int], notes: list[str]) -> None:
     out = {why: count for why, count in laid.features.items() if why != READ and count}
     notes += [f"{count:,} features of the label file left out: {why}" for why, count in out.items()]
     notes += [f"{count:,} labelled pixels left out: {why}" for why, count in sorted(dropped.items())]
-
-
-def index_of(laid: Laid) -> SampleIndex:
-    """Return labels laid on a grid as an index, without blocks and sets."""
-    return SampleIndex.join(SampleIndex.of(zone, *columns) for zone, columns in laid.zones.items())

@@ -286,7 +286,7 @@ def _made_section(content: ReportInput) -> Section:
         ("Gaps", card.gap_fill),
         ("Classifier", f"{_classifier(card)}: {_settings(card)}"),
         ("Labels", f"{labels.file}" + (f"; left out: {dropped}" if dropped else "")),
-        ("Split", f"blocks of {card.split.block_m} m, seed {card.split.seed}: "
+        ("Split", f"{card.split.words}, seed {card.split.seed}: "
          + ", ".join(f"{count:,} {name}" for name, count in counts.items()) + " pixels"),
         ("Software", ", ".join(f"{name} {version}" for name, version in sorted(card.versions.items()))),
         *((f"{name} digest", value) for name, value in content.digests),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from cropcube.model.fit import fit_classifier
 from cropcube.model.metrics import score
 from cropcube.report.accuracy import Accuracy
 from cropcube.samples.index import SETS
-from cropcube.samples.split import folds
+from cropcube.samples.split import apart_from, folds, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,8 @@ class Contest:
     "Of the trained model: its settings are used again where a classifier of its kind is fitted anew."
     samples: Samples
     "All labelled pixels, with their blocks and sets."
+    split: str
+    "What samples were dealt by, in words: `blocks of 160 m`."
     threads: int
     "Thread budget."
     advance: Callable[[], None]
@@ -80,45 +82,68 @@ def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy
     contest.advance()
     blocks = _blocks(test)
     basis = (
-        f"{NAMES[kind]} {how}, on the test blocks: {len(test):,} labelled pixels in {blocks} "
-        f"blocks of {contest.card.split.block_m} m that neither training nor validation has seen."
+        f"{NAMES[kind]} {how}, on the test set: {len(test):,} labelled pixels in {blocks} "
+        f"{contest.split} that neither training nor validation has seen."
     )
     learnt = np.unique(np.concatenate([contest.samples.of_set(name).classes for name in SETS[:2]]))
     unlearnt = _names(test, np.setdiff1d(test.classes, learnt))
     scores = score(test.classes, predicted, test.legend.names)
-    return Accuracy(NAMES[kind], basis, scores, blocks, unlearnt=unlearnt)
+    return Accuracy(NAMES[kind], basis, scores, blocks, unlearnt=unlearnt, untestable=contest.card.split.untestable)
 
 
-def over_folds(contest: Contest, kind: str, count: int) -> Accuracy:
-    """Score a classifier that is fitted anew for every fold of blocks and tested on the fold; all folds pooled.
+def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accuracy:
+    """Score a classifier that is fitted anew for every fold of places and tested on the fold; all folds pooled.
+
+    What a fold is learnt from shares neither a block nor a field with it. Classes of a single place are learnt, and not
+    tested.
 
     Parameters
     ----------
     contest
         See there.
     kind
-        `cropnet` or `forest`.
+        The kind of classifier.
     count
         Number of folds, at least 2.
+    seeds
+        How often all is done, each time with another deal of the places and another start of the fit.
     """
     samples = contest.samples
-    fold_of = folds(samples.index.block, samples.index.label, count, contest.card.split.seed)
-    predicted = np.zeros(len(samples), np.int64)
+    index = samples.index
+    lone = np.unique(index.label)[places(index.block, index.field, index.label) == 1]
+    tested = ~np.isin(index.label, lone)
+    if not tested.any():
+        raise InvalidInputError(
+            "every class lies in a single place, so none can be learnt in one and tested in another",
+            "Give labels of more places, or smaller blocks (--block-m).",
+        )
+    runs = [_one_seed(contest, kind, count, contest.card.split.seed + number) for number in range(seeds)]
+    repeats = tuple(score(samples.classes[tested], said[tested], samples.legend.names) for said, _ in runs)
+    fold_of, groups = runs[0][1], _blocks(samples)
+    basis = (
+        f"{NAMES[kind]}, fitted anew {count} times, each time without one of {count} groups of {contest.split} and "
+        f"tested on it: {int(tested.sum()):,} labelled pixels in {groups} of them, pooled"
+        + (f"; all of it with {seeds} seeds." if seeds > 1 else ".")
+    )
+    where = np.unique(np.stack([samples.classes[tested], fold_of[tested]]), axis=1)[0]
+    unlearnt = _names(samples, np.flatnonzero(np.bincount(where) == 1))
+    untestable = _names(samples, lone.astype(np.int64) - 1)
+    return Accuracy(NAMES[kind], basis, repeats[0], groups, unlearnt=unlearnt, untestable=untestable, repeats=repeats)
+
+
+def _one_seed(contest: Contest, kind: str, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what is said of each sample by the classifier that has not seen its fold, and the fold."""
+    samples = contest.samples
+    index, options = samples.index, replace(contest.options(kind), seed=seed)
+    fold_of = folds(index.block, index.label, count, seed)
+    said = np.zeros(len(samples), np.int64)
     for fold in range(count):
         held = fold_of == fold
-        fitted = fit_classifier(kind, contest.options(kind), samples.select(~held))
+        fitted = fit_classifier(kind, options, samples.select(apart_from(held, index.field)))
         found = classify(fitted.classifier, samples.select(held), fitted.scaling, contest.threads)
-        predicted[held] = found.argmax(axis=1)
+        said[held] = found.argmax(axis=1)
         contest.advance()
-    blocks = _blocks(samples)
-    basis = (
-        f"{NAMES[kind]}, fitted anew {count} times, each time without one of {count} groups of blocks and tested on "
-        f"it: all {len(samples):,} labelled pixels in {blocks} blocks of {contest.card.split.block_m} m, pooled."
-    )
-    places = np.unique(np.stack([samples.classes, fold_of]), axis=1)[0]
-    unlearnt = _names(samples, np.flatnonzero(np.bincount(places) == 1))
-    scores = score(samples.classes, predicted, samples.legend.names)
-    return Accuracy(NAMES[kind], basis, scores, blocks, unlearnt=unlearnt)
+    return said, fold_of
 
 
 def of_map(store: Store, index: SampleIndex, names: tuple[str, ...], basis: str) -> Accuracy:

@@ -23,49 +23,47 @@ from cropcube.model.checkpoint import load_model, load_samples, save_model
 from cropcube.model.classifier import FitOptions, need_torch
 from cropcube.model.fit import fit_classifier
 from cropcube.model.metrics import scores
+from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles, grouped, read_labels
 from cropcube.pipeline.sources import features_command, open_source, refuse_damaged
 from cropcube.run.memory import processors
-from cropcube.samples.index import SETS, SampleIndex
-from cropcube.samples.labels import file_digest, lay, open_labels
+from cropcube.samples.index import SETS
 from cropcube.samples.legend_file import read_legend
+from cropcube.samples.places import BLOCKS, SplitRule
 from cropcube.samples.read import OnGrid, Samples
-from cropcube.samples.split import Blocks, plan_blocks, three_sets
+from cropcube.samples.split import LEFT_OUT, places, three_sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cropcube.config import Project
-    from cropcube.domain.legend import Legend
     from cropcube.model.classifier import Epoch, Fitted
     from cropcube.model.metrics import Scores
     from cropcube.run.options import RunOptions
     from cropcube.samples.labels import Laid
-    from cropcube.samples.read import SampleSource
+    from cropcube.samples.split import Blocks
 
 REVISION = 1
 """Raised when the same labels, features and options would give another model."""
-UNOBSERVED = "without a clear observation"
-"""Why samples are dropped: their features hold nothing."""
+UNOBSERVED, SHARED_FIELD = "without a clear observation", "in a field that another set uses"
+"""Why samples are dropped: their features hold nothing; a field that reaches over blocks is used by one set."""
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """What to learn from, and how."""
 
-    labels: Path
-    "Points, polygons or a class raster."
-    label_field: str | None = None
-    "Field of a vector file that holds the class."
+    labels: LabelFiles
+    "Points, polygons or class rasters."
     legend: Path | None = None
     "CSV code,name[,colour]; None = the paper's six crops and other."
     feature: str = "median-5d"
     "Name of the feature store."
     classifier: str = "cropnet"
     "`cropnet` or `forest`."
-    block_m: int | None = None
-    "Side of the blocks that samples are split by; None = a quarter of the region's shorter side, at most 5 km."
+    split: SplitRule = field(default_factory=SplitRule)
+    "What is dealt as a whole to training, validation and test."
     fit: FitOptions = field(default_factory=FitOptions)
-    "Its seed deals the blocks too."
+    "Its seed deals the samples too."
     model: Path | None = None
     "Folder to write; None = the project's own."
 
@@ -102,8 +100,9 @@ class TrainSummary:
             "bands": list(card.bands),
             "steps": len(card.steps),
             "options": card.options,
-            "block_m": card.split.block_m,
+            "split": {"by": card.split.by, "block_m": card.split.block_m, "groups": card.split.groups},
             "samples": card.split.counts,
+            "untestable": list(card.split.untestable),
             "label_features": card.labels.features,
             "dropped": card.labels.dropped,
             "reused": self.reused,
@@ -187,17 +186,16 @@ def _prepare(project: Project, options: TrainOptions) -> _Job:
     layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
     check_store(store, layout)
     legend = read_legend(options.legend)
-    labels = open_labels(options.labels, legend, options.label_field)
-    laid = lay(labels, legend, project.spec.grid, project.spec.region)
-    blocks = plan_blocks(project.spec.region, project.spec.grid, options.block_m)
-    records = _tile_records(project, spec, laid)
+    labels = read_labels(options.labels, legend, project.spec)
+    records = _tile_records(project, spec, labels.laid)
     features_digest = digest(*(record.content_digest for record in records))
-    samples, dropped = collect_samples(OnGrid(StoredFeatures(store)), layout, legend, laid)
-    samples = _split(samples, blocks, options.fit.seed)
-    source = LabelSource(options.labels.name, file_digest(options.labels), labels.label_field, dropped, laid.features)
-    split = SplitRecord(
-        blocks.block_px * FINEST_M, options.fit.seed, dict(blocks.anchors), samples.index.counts(legend.names)
-    )
+    index, blocks = grouped(labels.index, options.split, project.spec, labels)
+    samples, dropped = observed_samples(Samples(OnGrid(StoredFeatures(store)), layout, index, legend))
+    samples, split, away = dealt(samples, blocks, options.split, options.fit.seed)
+    source = LabelSource(
+        options.labels.name, options.labels.digest, labels.label_fields, {**labels.laid.dropped, **dropped, **away},
+        labels.laid.features, options.labels.rules.as_dict(),
+    )  # fmt: skip
     made_of = digest(
         REVISION, project.spec.digest, options.classifier, options.fit.for_card(options.classifier),
         _versions(options.classifier), spec.as_dict(), features_digest, tuple(legend.as_json()),
@@ -227,40 +225,62 @@ def _summary(job: _Job, card: ModelCard, path: Path, fitted: Fitted | None) -> T
         majority_accuracy(*counts),
         fitted.history if fitted else (),
         int(card.options["best_epoch"]),
-        _warnings(job.samples, job.source.file, job.unfinished),
+        _warnings(job.samples, job),
         reused=fitted is None,
     )
 
 
-def collect_samples(
-    source: SampleSource, layout: InputLayout, legend: Legend, laid: Laid
-) -> tuple[Samples, dict[str, int]]:
-    """Return the labelled pixels that have been observed, and how many were dropped, by reason.
+def observed_samples(samples: Samples) -> tuple[Samples, dict[str, int]]:
+    """Return the samples that have been observed, and how many have not, by reason.
 
     Raises
     ------
     InvalidInputError
         If none has been observed.
     """
-    index = SampleIndex.join(SampleIndex.of(zone, *columns) for zone, columns in laid.zones.items())
-    samples = Samples(source, layout, index, legend)
     seen = samples.observed()
     if not seen.any():
         raise InvalidInputError(
-            f"none of the {len(samples)} labelled pixels has features in {source.name}",
+            f"none of the {len(samples)} labelled pixels has features in {samples.source.name}",
             "They were never observed clear, or `cropcube build` and `cropcube features` have not reached them.",
         )
-    dropped = dict(laid.dropped)
-    if not seen.all():
-        dropped[UNOBSERVED] = int((~seen).sum())
-    return samples.select(seen), dropped
+    return samples.select(seen), {} if seen.all() else {UNOBSERVED: int((~seen).sum())}
+
+
+def dealt(samples: Samples, blocks: Blocks, rule: SplitRule, seed: int) -> tuple[Samples, SplitRecord, dict[str, int]]:
+    """Return samples dealt to the three sets, how that was done, and how many samples are in none, by reason.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are too few groups.
+    """
+    placed = samples.select(samples.index.block >= 0)
+    dropped = {WITHOUT_PLACE: len(samples) - len(placed)}
+    index = placed.index
+    groups = len(np.unique(index.block))
+    if rule.by != BLOCKS and groups < len(SETS):
+        raise InvalidInputError(
+            f"the samples lie in {groups} groups by {rule.by}, which cannot be dealt into {len(SETS)} sets",
+            f"Split by smaller places (--split {BLOCKS}), or give labels of more.",
+        )
+    part = three_sets(index.block, index.label, seed, index.field)
+    used = part != LEFT_OUT
+    dropped[SHARED_FIELD] = int((~used).sum())
+    lone = np.unique(index.label)[places(index.block, index.field, index.label) == 1]
+    index = index.with_blocks(index.block, part).select(used)
+    record = SplitRecord(
+        blocks.block_px * FINEST_M, seed, dict(blocks.anchors), index.counts(samples.legend.names), rule.by, groups,
+        tuple(samples.legend.names[row - 1] for row in lone.tolist()),
+    )  # fmt: skip
+    return replace(placed, index=index), record, {why: count for why, count in dropped.items() if count}
 
 
 def _tile_records(project: Project, spec: FeatureSpec, laid: Laid) -> list[Record]:
     """Return the ledger's records of the features of all tiles that hold labels; refuses where one is not done."""
     side = project.spec.tile_px
     keys = []
-    for zone, (rows, cols, _) in sorted(laid.zones.items()):
+    for zone, (rows, cols, *_) in sorted(laid.zones.items()):
         for row, col in np.unique(np.column_stack([rows // side, cols // side]), axis=0).tolist():
             keys.append(f"features/{spec.name}/{zone}/r{row:04d}c{col:04d}")
     ledger = Ledger(project.ledger_path)
@@ -272,16 +292,6 @@ def _tile_records(project: Project, spec: FeatureSpec, laid: Laid) -> list[Recor
             f"Run `{features_command(spec)}` again; it does what is missing.",
         )
     return [record for record in records.values() if record]
-
-
-def _split(samples: Samples, blocks: Blocks, seed: int) -> Samples:
-    index = samples.index
-    block = np.zeros(len(index), np.int64)
-    for zone in index.zones:
-        here = index.in_zone(zone)
-        block[here] = blocks.of(zone, index.row[here], index.col[here])
-    part = three_sets(block, index.label, seed)
-    return Samples(samples.source, samples.layout, index.with_blocks(block, part), samples.legend)
 
 
 def _card(project: Project, job: _Job, fitted: Fitted, options: TrainOptions) -> ModelCard:
@@ -317,14 +327,18 @@ def _installed(package: str) -> bool:
     return next(iter(importlib.metadata.distributions(name=package)), None) is not None
 
 
-def _warnings(samples: Samples, label_file: str, unfinished: tuple[str, ...]) -> tuple[str, ...]:
+def _warnings(samples: Samples, job: _Job) -> tuple[str, ...]:
     counts = samples.index.counts(samples.legend.names)
     found = []
+    label_file, unfinished, untestable = job.source.file, job.unfinished, job.split.untestable
     if unfinished:
         found.append(f"{len(unfinished)} tiles with samples have features of an unfinished build ({unfinished[0]})")
     absent = [name for name in samples.legend.names if not any(counts[part][name] for part in SETS)]
     if absent:
         found.append(f"no samples in {label_file}: {', '.join(absent)}")
+    if untestable:
+        found.append(f"in a single place, so learnt but not tested: {', '.join(untestable)}")
+    absent += untestable
     for part, verb in (("train", "learnt"), ("validation", "validated"), ("test", "tested")):
         lacking = [n for n in samples.legend.names if n not in absent and not counts[part][n]]
         if lacking:

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cropcube.model.metrics import Scores
 
 FEW_PIXELS = 100
 """Test pixels of a class below which its scores say little."""
 FEW_BLOCKS = 10
 """Test blocks below which neighbouring pixels stand for each other."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure that was measured several times."""
+
+    values: tuple[float, ...]
+    "One of each seed."
+
+    @property
+    def mean(self) -> float:
+        """Mean of the values."""
+        return fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the values (n - 1); None of one."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    def __str__(self) -> str:
+        return format(self)
+
+    def __format__(self, sign: str) -> str:
+        return f"{self.mean:{sign}.3f}" + ("" if self.deviation is None else f" ± {self.deviation:.3f}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return mean, deviation and values, JSON-ready."""
+        return {"mean": self.mean, "deviation": self.deviation, "values": list(self.values)}
 
 
 @dataclass(frozen=True)
@@ -30,6 +61,25 @@ class Accuracy:
     "Labelled pixels where the map has no data: not scored."
     unlearnt: tuple[str, ...] = ()
     "Classes that were tested and of which not one pixel was there to learn from: all lie in the blocks tested."
+    untestable: tuple[str, ...] = ()
+    "Classes that lie in a single place: their pixels are not tested."
+    repeats: tuple[Scores, ...] = ()
+    "Scores of every seed, the first of them `scores`; empty where nothing was repeated."
+
+    @property
+    def overall_accuracy(self) -> Spread:
+        """Overall accuracy over the seeds."""
+        return Spread(tuple(found.overall_accuracy for found in self.repeats or (self.scores,)))
+
+    @property
+    def macro_f1(self) -> Spread:
+        """Macro-F1 over the seeds."""
+        return Spread(tuple(found.macro_f1 for found in self.repeats or (self.scores,)))
+
+    def class_f1(self, place: int) -> Spread | None:
+        """Return the F1 of a class over the seeds; None where it was not tested."""
+        values = tuple(found.classes[place].f1 for found in self.repeats or (self.scores,))
+        return None if any(value != value for value in values) else Spread(values)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, JSON-ready; `classes` are the rows and columns of `confusion`."""
@@ -39,8 +89,19 @@ class Accuracy:
             "blocks": self.blocks,
             "unmapped": self.unmapped,
             "unlearnt": list(self.unlearnt),
+            "untestable": list(self.untestable),
+            "seeds": max(1, len(self.repeats)),
+            "spread": self._spread(),
             **self.scores.as_json(),
             "remarks": list(self.remarks()),
+        }
+
+    def _spread(self) -> dict[str, Any]:
+        by_class = {entry.name: self.class_f1(place) for place, entry in enumerate(self.scores.classes)}
+        return {
+            "overall_accuracy": self.overall_accuracy.as_dict(),
+            "macro_f1": self.macro_f1.as_dict(),
+            "f1": {name: spread.as_dict() if spread else None for name, spread in by_class.items()},
         }
 
     @property
@@ -51,7 +112,12 @@ class Accuracy:
     def remarks(self) -> tuple[str, ...]:
         """Return, in sentences, what limits these figures."""
         said = []
-        absent = [entry.name for entry in self.scores.classes if entry.support == 0]
+        absent = [c.name for c in self.scores.classes if c.support == 0 and c.name not in self.untestable]
+        if self.untestable:
+            said.append(
+                f"In a single place only: {', '.join(self.untestable)}. What is learnt there cannot be tested "
+                "elsewhere, so how well they do is not known, and they are in no score."
+            )
         few = [f"{c.name} ({c.support})" for c in self.scores.classes if 0 < c.support < FEW_PIXELS]
         if absent:
             said.append(f"No test pixel at all for: {', '.join(absent)}. Nothing is known about how well they do.")
@@ -73,3 +139,37 @@ class Accuracy:
         if self.unmapped:
             said.append(f"{self.unmapped:,} labelled pixels have no data in the map and are not scored.")
         return tuple(said)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one classifier scores above another on the same pixels, folds and seeds."""
+
+    classifier: str
+    than: str
+    overall_accuracy: Spread
+    macro_f1: Spread
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures, JSON-ready."""
+        return {
+            "classifier": self.classifier,
+            "than": self.than,
+            "overall_accuracy": self.overall_accuracy.as_dict(),
+            "macro_f1": self.macro_f1.as_dict(),
+        }
+
+
+def differences(first: Accuracy, others: Sequence[Accuracy]) -> tuple[Difference, ...]:
+    """Return how the first differs from each of the others, seed by seed."""
+
+    def paired(one: Spread, other: Spread) -> Spread:
+        return Spread(tuple(a - b for a, b in zip(one.values, other.values, strict=True)))
+
+    return tuple(
+        Difference(
+            first.classifier, other.classifier,
+            paired(first.overall_accuracy, other.overall_accuracy), paired(first.macro_f1, other.macro_f1),
+        )
+        for other in others
+    )  # fmt: skip

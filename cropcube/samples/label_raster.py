@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyproj import Transformer
@@ -14,6 +14,8 @@ from cropcube.samples.labels import UNLISTED, BoxLabels
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.legend import Legend
@@ -30,6 +32,7 @@ class RasterLabels:
     """
 
     label_field = ""
+    features = 0
 
     def __init__(self, path: Path, legend: Legend, crs: str, bounds: tuple[float, float, float, float]) -> None:
         self.path, self._legend = path, legend
@@ -80,6 +83,13 @@ class RasterLabels:
         """Return nothing: a raster has no features to count."""
         return {}
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Refuse: a raster has no fields."""
+        raise InvalidInputError(
+            f"{self.path} is a raster, which has no column {name!r}",
+            "Split by blocks, by field or by region, or give points or polygons.",
+        )
+
     def touches(self, box: PixelBox) -> bool:
         """Return whether the raster's bounds meet the box's."""
         left, bottom, right, top = _between(box.lattice.epsg, self._crs).transform_bounds(*box.bounds)
@@ -115,7 +125,7 @@ class RasterLabels:
         values, which = np.unique(codes[missing], return_inverse=True)
         numbers[missing] = UNLISTED + which
         names = {UNLISTED + i: str(value) for i, value in enumerate(values.tolist())}
-        return BoxLabels(numbers, np.zeros(box.shape, dtype=bool), names)
+        return BoxLabels(numbers, np.zeros(box.shape, dtype=bool), names, np.full(box.shape, -1), np.zeros((0, 2), int))
 
 
 @lru_cache(maxsize=128)

@@ -10,6 +10,15 @@ import shapely
 from pyproj import Transformer
 
 from cropcube.errors import InvalidInputError
+from cropcube.samples.label_rules import (
+    NOTHING_LEFT,
+    OUT_OF_SEASON,
+    TOO_SMALL,
+    LabelRules,
+    in_season,
+    labelled_ground,
+    large_enough,
+)
 from cropcube.samples.labels import NO_CLASS, NO_GEOMETRY, OUTSIDE, READ, UNLISTED, BoxLabels
 
 if TYPE_CHECKING:
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.legend import Legend
     from cropcube.domain.region import Region
+    from cropcube.domain.season import Season
 
 
 class VectorLabels:
@@ -30,35 +40,62 @@ class VectorLabels:
     Use `read`.
     """
 
-    def __init__(
-        self, path: Path, label_field: str, frame: gpd.GeoDataFrame, legend: Legend, counts: Mapping[str, int]
-    ) -> None:
-        values = frame[label_field].to_numpy()
-        self.path, self.label_field = path, label_field
-        self._values = np.array([str(value) for value in values]) if values.dtype == object else values
-        self._shapes, self._rows = frame.geometry.to_numpy(), legend.rows_of(self._values)
-        self._counts = counts
+    def __init__(self, path: Path, label_field: str, frame: gpd.GeoDataFrame, counts: Mapping[str, int]) -> None:
+        self.path, self.label_field, self._frame, self._counts = path, label_field, frame, counts
+        self._shapes = frame.geometry.to_numpy()
+        self._numbers, self._unlisted = _numbered(frame[_ROW].to_numpy(), frame[_SAID].to_numpy())
         self._tree = shapely.STRtree(self._shapes)
 
     @classmethod
-    def read(cls, path: Path, frame: gpd.GeoDataFrame, legend: Legend, label_field: str | None) -> VectorLabels:
+    def read(
+        cls, path: Path, frame: gpd.GeoDataFrame, legend: Legend, rules: LabelRules, season: Season | None
+    ) -> VectorLabels:
         """Return the labels of a table of features in lon/lat.
 
         Raises
         ------
         InvalidInputError
-            If the field is not there or says nothing, or a feature is neither point nor polygon.
+            If a field is not there or says nothing, a feature is neither point nor polygon, or no feature is a label
+            of the season or large enough.
         """
-        chosen = _field(path, frame, label_field)
-        classed = frame[frame[chosen].notna() & (frame[chosen].astype(str).str.strip() != "")]
-        if not len(classed):
-            raise InvalidInputError(f"the field {chosen!r} of {path} is empty", "Give another --label-field.")
-        kinds = sorted(set(classed.geometry.geom_type) - {"Point", "MultiPoint", "Polygon", "MultiPolygon"})
+        label_field, frame, classed = _classified(path, frame, legend, rules)
+        bare = frame.attrs["without_geometry"]
+        counts = {READ: len(frame) + bare, NO_GEOMETRY: bare, NO_CLASS: int((~classed).sum())}
+        frame = frame[classed]
+        kinds = sorted(set(frame.geometry.geom_type) - {"Point", "MultiPoint", "Polygon", "MultiPolygon"})
         if kinds:
             raise InvalidInputError(f"{path} holds {', '.join(kinds)}", "Labels are points or polygons.")
-        bare = frame.attrs["without_geometry"]
-        counts = {READ: len(frame) + bare, NO_GEOMETRY: bare, NO_CLASS: len(frame) - len(classed)}
-        return cls(path, chosen, classed, legend, counts)
+        valid = in_season(path, frame, rules, season)
+        _refuse_none(valid, f"no label of {path} is valid in the season {season}", "Give labels of that season.")
+        frame = frame[valid]
+        large = large_enough(frame.geometry.to_numpy(), rules)
+        ground = labelled_ground(frame.geometry.to_numpy()[large], rules)
+        left = ~shapely.is_empty(ground)
+        _refuse_none(left, f"no label of {path} is large enough", "Give a smaller --min-area or --erode.")
+        reasons = ((OUT_OF_SEASON, valid), (TOO_SMALL, large), (NOTHING_LEFT, left))
+        counts |= {reason: int((~kept).sum()) for reason, kept in reasons if not kept.all()}
+        return cls(path, label_field, frame[large].set_geometry(ground)[left], counts)
+
+    @property
+    def features(self) -> int:
+        """Number of features that are labels; pixels say which of them they lie in, counted from 0."""
+        return len(self._frame)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a field's value of each feature as text; empty where it has none.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such field.
+        """
+        if name not in self._frame.columns or name in (_ROW, _SAID):
+            names = [str(column) for column in self._frame.columns if column not in (_ROW, _SAID)]
+            raise InvalidInputError(
+                f"{self.path} has no field {name!r} to split by", f"Its fields: {', '.join(names)}."
+            )
+        values = self._frame[name]
+        return np.array(["" if missing else _text(value) for value, missing in zip(values, values.isna(), strict=True)])
 
     def counted(self, region: Region) -> dict[str, int]:
         """Return how many features the file holds, and how many of them are no labels of a region, by reason."""
@@ -72,17 +109,23 @@ class VectorLabels:
 
     def on(self, box: PixelBox) -> BoxLabels:
         """Return the labels of a box; pixels that labels of different classes cover are dropped."""
-        chosen = self._near(box)
+        near = self._near(box)
+        feature = near[np.lexsort((near, self._numbers[near]))]  # by class, then by feature
         transform = _from_lonlat(box.lattice.epsg).transform
-        shapes = shapely.transform(self._shapes[chosen], lambda xy: np.column_stack(transform(xy[:, 0], xy[:, 1])))
-        numbers = self._distinct(chosen)
-        order = np.argsort(numbers, kind="stable")
-        low, high = _burn(box, shapes[order[::-1]], numbers[order[::-1]]), _burn(box, shapes[order], numbers[order])
-        numbers_YX = np.where(low == high, low, 0)
-        missing = {
-            int(n): _text(self._values[chosen][numbers == n][0]) for n in np.unique(numbers[numbers >= UNLISTED])
-        }
-        return BoxLabels(numbers_YX, low != high, missing)
+        shapes = shapely.transform(self._shapes[feature], lambda xy: np.column_stack(transform(xy[:, 0], xy[:, 1])))
+        place = np.arange(1, len(feature) + 1, dtype=np.int32)
+        low, high = _burn(box, shapes[::-1], place[::-1]), _burn(box, shapes, place)
+        number, feature = np.concatenate([[0], self._numbers[feature]]), np.concatenate([[-1], feature])
+        clash = number[low] != number[high]
+        tied = (low != high) & ~clash
+        present = np.unique(number[low][~clash]).tolist()
+        return BoxLabels(
+            np.where(clash, 0, number[low]).astype(np.int32),
+            clash,
+            {n: self._unlisted[n] for n in present if n >= UNLISTED},
+            np.where(clash, -1, feature[high]),
+            np.unique(np.column_stack([feature[low][tied], feature[high][tied]]), axis=0),
+        )
 
     def _near(self, box: PixelBox) -> NDArray[np.int64]:
         bounds = _from_lonlat(box.lattice.epsg).transform_bounds(*box.bounds, direction="INVERSE")
@@ -91,13 +134,6 @@ class VectorLabels:
             frames = [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
             return np.unique(np.concatenate([self._tree.query(frame) for frame in frames]))
         return np.sort(self._tree.query(shapely.box(west, south, east, north)))
-
-    def _distinct(self, chosen: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Return the legend row of each label, and for unlisted classes a number of their own from 255."""
-        rows = self._rows[chosen].astype(np.int32)
-        missing = rows == 0
-        rows[missing] = UNLISTED + np.unique(self._values[chosen][missing], return_inverse=True)[1]
-        return rows
 
 
 @lru_cache(maxsize=128)
@@ -116,18 +152,63 @@ def _burn(box: PixelBox, shapes: NDArray[Any], numbers: NDArray[np.int32]) -> ND
     return burnt
 
 
-def _field(path: Path, frame: gpd.GeoDataFrame, label_field: str | None) -> str:
+_ROW, _SAID = "cropcube:row", "cropcube:said"
+"""Columns of ours beside the file's: row of the legend (0 = not in it), and the class as the file says it."""
+
+
+def _classified(
+    path: Path, frame: gpd.GeoDataFrame, legend: Legend, rules: LabelRules
+) -> tuple[str, gpd.GeoDataFrame, NDArray[np.bool_]]:
+    """Return the field, or fields, that were used, the features with `_ROW` and `_SAID`, and which have a class."""
+    rows, said = np.zeros(len(frame), np.uint8), np.full(len(frame), None, dtype=object)
+    used = _fields(path, frame, rules.fields)
+    for name in used:
+        values = frame[name]
+        held = (values.notna() & (values.astype(str).str.strip() != "")).to_numpy()
+        found = np.zeros(len(frame), np.uint8)
+        texts = np.array([_text(value) for value in values[held].tolist()], dtype=str)
+        found[held] = legend.rows_of(texts) if len(texts) else 0
+        better = held & (rows == 0) & ((found > 0) | (said == None))  # noqa: E711
+        rows[better] = found[better]
+        said[np.flatnonzero(held)[better[held]]] = texts[better[held]]
+    classed: NDArray[np.bool_] = said != None  # noqa: E711
+    if not classed.any():
+        words = "the field " + repr(used[0]) + " of" if len(used) == 1 else f"the fields {', '.join(used)} of"
+        raise InvalidInputError(
+            f"{words} {path} {'is' if len(used) == 1 else 'are'} empty", "Give another --label-field."
+        )
+    marked = frame.assign(**{_ROW: rows, _SAID: said})
+    marked.attrs = frame.attrs
+    return ", ".join(used), marked, classed
+
+
+def _numbered(rows: NDArray[np.uint8], said: NDArray[Any]) -> tuple[NDArray[np.int32], dict[int, str]]:
+    """Return the legend row of each label, and for unlisted classes a number of their own from `UNLISTED`."""
+    numbers = rows.astype(np.int32)
+    missing = numbers == 0
+    names, which = np.unique(said[missing].astype(str), return_inverse=True)
+    numbers[missing] = UNLISTED + which
+    return numbers, {UNLISTED + i: name for i, name in enumerate(names.tolist())}
+
+
+def _fields(path: Path, frame: gpd.GeoDataFrame, wanted: tuple[str, ...]) -> list[str]:
+    """Return the wanted fields that the file has; without any wanted, the only one there is."""
     names = [str(name) for name in frame.columns if name != frame.geometry.name]
-    places = {"lon", "lat", "longitude", "latitude"}
+    places = {"lon", "lat", "longitude", "latitude", "start_date", "end_date"}
     candidates = [name for name in names if name.lower() not in places]
-    if label_field is None and len(candidates) == 1:
-        return candidates[0]
-    if label_field in names:
-        return str(label_field)
-    problem = (
-        f"has no field {label_field!r}" if label_field else f"has {len(candidates)} fields that could hold classes"
-    )
+    if not wanted and len(candidates) == 1:
+        return candidates
+    found = [name for name in wanted if name in names]
+    if found:
+        return found
+    listed = " or ".join(repr(name) for name in wanted)
+    problem = f"has no field {listed}" if wanted else f"has {len(candidates)} fields that could hold classes"
     raise InvalidInputError(f"{path} {problem}", f"Give --label-field; the fields are: {', '.join(names) or 'none'}.")
+
+
+def _refuse_none(kept: NDArray[np.bool_], what: str, next_step: str) -> None:
+    if len(kept) and not kept.any():
+        raise InvalidInputError(what, next_step)
 
 
 def _text(value: object) -> str:

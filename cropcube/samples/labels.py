@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from cropcube.catalog.vectors import VECTOR_SUFFIXES, read_vectors
 from cropcube.domain.grid import inside, owned
 from cropcube.domain.lattice import FINEST_M
 from cropcube.errors import InvalidInputError, MissingError
+from cropcube.samples.label_rules import LabelRules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.legend import Legend
     from cropcube.domain.region import Region
+    from cropcube.domain.season import Season
 
-SampleColumns: TypeAlias = "tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]"
-"""Rows, columns (absolute at 10 m) and legend rows of labelled pixels of one zone."""
+SampleColumns: TypeAlias = "tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]"
+"""Rows, columns (absolute at 10 m), legend rows and features (-1 = of a raster) of labelled pixels of one zone."""
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".nc", ".img")
 UNLISTED = 255
 """First number of label values that are not in the legend."""
@@ -48,6 +50,10 @@ class BoxLabels:
     "(y, x): whether labels of different classes cover the pixel; 0 in `numbers`."
     unlisted: Mapping[int, str]
     "What the numbers from `UNLISTED` on stand for in the label file."
+    features: NDArray[np.int64]
+    "(y, x): number of the feature that the pixel lies in, counted from 0; -1 = none."
+    ties: NDArray[np.int64]
+    "(K, 2): features of one class that have a pixel in common."
 
 
 class Labels(Protocol):
@@ -55,6 +61,13 @@ class Labels(Protocol):
 
     path: Path
     label_field: str
+
+    @property
+    def features(self) -> int:
+        """Number of features that are labels; 0 for a raster."""
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a field's value of each feature as text."""
 
     def touches(self, box: PixelBox) -> bool:
         """Return whether any label may lie in a box."""
@@ -66,7 +79,7 @@ class Labels(Protocol):
         """Return how many features were read and how many of them are no labels of a region; empty for a raster."""
 
 
-def open_labels(path: Path, legend: Legend, label_field: str | None = None) -> Labels:
+def open_labels(path: Path, legend: Legend, rules: LabelRules | None = None, season: Season | None = None) -> Labels:
     """Open a vector file or class raster of labels.
 
     Parameters
@@ -75,15 +88,17 @@ def open_labels(path: Path, legend: Legend, label_field: str | None = None) -> L
         Points or polygons (GeoPackage, GeoJSON, GeoParquet, ..., CSV with lon and lat), or a raster of codes.
     legend
         Says which row a code or name means.
-    label_field
-        Field of a vector file that holds the class; may be left out where there is only one.
+    rules
+        Which features of a vector file are labels; by default all, of the only field that there is.
+    season
+        Features with validity dates outside it are left out; None takes all.
 
     Raises
     ------
     MissingError
         If there is no such file.
     InvalidInputError
-        If it is of no known kind, is empty, leaves the lon/lat range, or lacks the field.
+        If it is of no known kind, is empty, leaves the lon/lat range, lacks a field, or holds no label of the season.
     """
     if not path.exists():
         raise MissingError(f"there is no label file {path}", "Check the path.")
@@ -91,7 +106,7 @@ def open_labels(path: Path, legend: Legend, label_field: str | None = None) -> L
     if suffix in VECTOR_SUFFIXES:
         from cropcube.samples.label_vectors import VectorLabels
 
-        return VectorLabels.read(path, read_vectors(path), legend, label_field)
+        return VectorLabels.read(path, read_vectors(path), legend, rules or LabelRules(), season)
     if suffix in RASTER_SUFFIXES:
         from cropcube.samples.label_raster import RasterLabels
 
@@ -105,61 +120,117 @@ class Laid:
     """Labels laid on a whole grid."""
 
     zones: Mapping[str, SampleColumns]
-    "Rows, columns (absolute at 10 m) and legend rows of the labelled pixels, by zone."
+    "Rows, columns (absolute at 10 m), legend rows and features of the labelled pixels, by zone."
     dropped: dict[str, int]
     "Pixels left out, by reason."
     features: dict[str, int]
-    "Features of the file: `read`, and those left out, by reason; empty for a raster."
+    "Features of the files: `read`, and those left out, by reason; empty for rasters."
+    ties: NDArray[np.int64]
+    "(K, 2): features of one class that have a pixel in common."
 
     def __len__(self) -> int:
-        return sum(len(rows) for rows, _, _ in self.zones.values())
+        return sum(len(rows) for rows, *_ in self.zones.values())
 
 
-def lay(labels: Labels, legend: Legend, grid: Grid, region: Region) -> Laid:
+def lay(files: Sequence[Labels], legend: Legend, grid: Grid, region: Region) -> Laid:
     """Lay labels on the pixels of a region: those within it, each in the zone that owns it.
+
+    Pixels on which two files, or two features, say different classes are dropped. Features are counted on from file to
+    file.
 
     Raises
     ------
     InvalidInputError
         If no label lies within the region, or labels have classes that the legend does not.
     """
-    zones = {}
+    zones, ties = {}, [np.zeros((0, 2), np.int64)]
     dropped, unlisted = 0, Counter[str]()
     for zone in grid.zones:
-        found: list[SampleColumns] = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8))]
+        found: list[SampleColumns] = [_labelled(None)]
         for box in (tile.box(FINEST_M) for tile in zone.tiles()):
-            if not labels.touches(box):
+            if not any(labels.touches(box) for labels in files):
                 continue
+            here = _together(files, box)
             ours = owned(box) & inside(region, box)
-            here = labels.on(box)
             numbers = np.where(ours, here.numbers, 0)
             dropped += int((here.clash & ours).sum())
             unlisted.update({name: int((numbers == number).sum()) for number, name in here.unlisted.items()})
-            found.append(_labelled(box, numbers))
-        rows, cols, classes = (np.concatenate(column) for column in zip(*found, strict=True))
-        zones[zone.lattice.name] = (rows, cols, classes)
-    unlisted = +unlisted
-    _refuse_unlisted(labels, legend, unlisted)
-    laid = Laid(zones, {OVERLAP: dropped} if dropped else {}, labels.counted(region))
-    if not len(laid) and dropped:
-        raise InvalidInputError(
-            f"all {dropped} labelled pixels of {labels.path} in the region {region.name} carry several classes",
-            "Overlapping labels of different classes are dropped; keep one class a place.",
-        )
-    if not len(laid):
-        counts = ", ".join(f"{count} {what}" for what, count in laid.features.items() if count)
-        raise InvalidInputError(
-            f"no label of {labels.path} lies on a pixel of the region {region.name}"
-            + (f" (features: {counts})" if counts else ""),
-            "Labels must overlap the region; are longitude and latitude swapped, or is the raster's CRS wrong?",
-        )
+            found.append(_labelled((box, numbers, here.features)))
+            ties.append(here.ties)
+        rows, cols, classes, features = (np.concatenate(column) for column in zip(*found, strict=True))
+        zones[zone.lattice.name] = (rows, cols, classes, features)
+    _refuse_unlisted(files, legend, +unlisted)
+    counts = Counter[str]()
+    for labels in files:
+        counts.update(labels.counted(region))
+    laid = Laid(zones, {OVERLAP: dropped} if dropped else {}, dict(counts), np.concatenate(ties))
+    _refuse_nothing(files, region, laid)
     return laid
 
 
-def _labelled(box: PixelBox, numbers: NDArray[np.int32]) -> SampleColumns:
+def _together(files: Sequence[Labels], box: PixelBox) -> BoxLabels:
+    """Return what all files say of a box."""
+    whole = BoxLabels(
+        np.zeros(box.shape, np.int32), np.zeros(box.shape, bool), {}, np.full(box.shape, -1), np.zeros((0, 2), int)
+    )
+    first, taken = 0, UNLISTED
+    for labels in files:
+        here = labels.on(box)
+        shift, taken = taken - UNLISTED, taken + len(here.unlisted)
+        order = {number: UNLISTED + shift + place for place, number in enumerate(sorted(here.unlisted))}
+        numbers = here.numbers.copy()
+        for number, ours in order.items():
+            numbers[here.numbers == number] = ours
+        features = np.where(here.features >= 0, here.features + first, -1)
+        both = (whole.numbers > 0) & (numbers > 0)
+        tied = both & (whole.numbers == numbers) & (whole.features >= 0) & (features >= 0)
+        clash = whole.clash | here.clash | (both & (whole.numbers != numbers))
+        whole = BoxLabels(
+            np.where(clash, 0, np.maximum(whole.numbers, numbers)),
+            clash,
+            {**whole.unlisted, **{order[number]: name for number, name in here.unlisted.items()}},
+            np.where(clash, -1, np.where(features >= 0, features, whole.features)),
+            np.concatenate([whole.ties, here.ties + first, np.column_stack([whole.features[tied], features[tied]])]),
+        )
+        first += labels.features
+    return whole
+
+
+def _refuse_nothing(files: Sequence[Labels], region: Region, laid: Laid) -> None:
+    if len(laid):
+        return
+    names = ", ".join(str(labels.path) for labels in files)
+    if laid.dropped:
+        raise InvalidInputError(
+            f"all {laid.dropped[OVERLAP]} labelled pixels of {names} in the region {region.name} carry several classes",
+            "Overlapping labels of different classes are dropped; keep one class a place.",
+        )
+    counts = ", ".join(f"{count} {what}" for what, count in laid.features.items() if count)
+    raise InvalidInputError(
+        f"no label of {names} lies on a pixel of the region {region.name}"
+        + (f" (features: {counts})" if counts else ""),
+        "Labels must overlap the region; are longitude and latitude swapped, or is the raster's CRS wrong?",
+    )
+
+
+def _labelled(found: tuple[PixelBox, NDArray[np.int32], NDArray[np.int64]] | None) -> SampleColumns:
+    """Return the labelled pixels of a box; of None, no pixel."""
+    if found is None:
+        none = np.zeros(0, np.int32)
+        return none, none, none.astype(np.uint8), none.astype(np.int64)
+    box, numbers, features = found
     rows, cols = np.nonzero((numbers > 0) & (numbers < UNLISTED))
-    classes = numbers[rows, cols].astype(np.uint8)
-    return (rows + box.row).astype(np.int32), (cols + box.col).astype(np.int32), classes
+    at = rows, cols
+    return (
+        (rows + box.row).astype(np.int32), (cols + box.col).astype(np.int32),
+        numbers[at].astype(np.uint8), features[at].astype(np.int64),
+    )  # fmt: skip
+
+
+def files_digest(paths: Sequence[Path]) -> str:
+    """Return the sha256 of a file, or of several files' digests."""
+    found = [file_digest(path) for path in paths]
+    return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
@@ -168,15 +239,15 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refuse_unlisted(labels: Labels, legend: Legend, unlisted: Counter[str]) -> None:
+def _refuse_unlisted(files: Sequence[Labels], legend: Legend, unlisted: Counter[str]) -> None:
     if not unlisted:
         return
     shown = ", ".join(f"{value} ({count} pixels)" for value, count in unlisted.most_common(LISTED))
     more = f" and {len(unlisted) - LISTED} more" if len(unlisted) > LISTED else ""
     raise InvalidInputError(
-        f"{labels.path} has classes that the legend does not: {shown}{more}",
+        f"{', '.join(str(labels.path) for labels in files)} has classes that the legend does not: {shown}{more}",
         f"The legend has: {', '.join(f'{c.code} {c.name}' for c in legend.classes[:LISTED])}. "
-        + _what_to_do(unlisted, legend, labels.label_field),
+        + _what_to_do(unlisted, legend, next((labels.label_field for labels in files if labels.label_field), "")),
     )
 
 

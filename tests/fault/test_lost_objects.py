@@ -15,6 +15,7 @@ from cropcube.pipeline.evaluate import evaluate
 from cropcube.pipeline.export import ExportOptions, export
 from cropcube.pipeline.extract import ExtractOptions, extract
 from cropcube.pipeline.features import FeaturesOptions, features
+from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.status import status
 from cropcube.pipeline.train import TrainOptions, train
@@ -83,7 +84,7 @@ def test_of_features(made: Project, tmp_path: Path, array: str) -> None:
     name = lose(project.features_path("median-5d"), array, cut=False)
     assert stage_of(project, 1)["damaged"] == 1
     with pytest.raises(ReadError, match=name) as refused:
-        train(project.root, TrainOptions(project.root / "labels.csv", classifier="forest"))
+        train(project.root, TrainOptions(LabelFiles.of(project.root / "labels.csv"), classifier="forest"))
     assert "`cropcube features --kind median --window 5`" in refused.value.next_step
     assert features(project.root, run=SERIAL).stage.count("done") == 1
     assert tree_bytes(project.root) == before

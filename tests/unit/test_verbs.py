@@ -18,8 +18,10 @@ from cropcube.model.classifier import FitOptions
 from cropcube.pipeline.evaluate import EvaluateOptions
 from cropcube.pipeline.extract import ExtractOptions
 from cropcube.pipeline.features import FeaturesOptions
+from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.train import TrainOptions
 from cropcube.run.options import RunOptions
+from cropcube.samples.places import SplitRule
 from cropcube_cli.main import make_app
 
 NOT_KEYWORDS = {"project", "json", "help"}
@@ -97,7 +99,8 @@ def test_words_become_what_the_pipeline_takes(tmp_path: Path, monkeypatch: pytes
     assert asked.pop() == (tmp_path, FeaturesOptions(spec), RunOptions("serial", 2, 2**30, True))
     verbs.train(str(tmp_path), labels="a.gpkg", classifier="forest", trees=7, seed=3, legend="l.csv", model="m")
     fit = FitOptions(trees=7, seed=3)
-    options = TrainOptions(Path("a.gpkg"), None, Path("l.csv"), "median-5d", "forest", None, fit, Path("m"))
+    files = LabelFiles.of(Path("a.gpkg"))
+    options = TrainOptions(files, Path("l.csv"), "median-5d", "forest", SplitRule(), fit, Path("m"))
     assert asked.pop() == (tmp_path, options)
     verbs.evaluate(tmp_path, folds=4, compare="forest")
     assert asked.pop() == (tmp_path, EvaluateOptions(folds=4, compare=("forest",)), RunOptions())

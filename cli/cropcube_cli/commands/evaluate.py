@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cropcube_cli import show
-from cropcube_cli.options import JsonOption, ProjectOption, QuietOption
+from cropcube_cli.options import (
+    BlockOption,
+    EndFieldOption,
+    ErodeOption,
+    JsonOption,
+    LabelFieldOption,
+    LabelsOption,
+    MinAreaOption,
+    ProjectOption,
+    QuietOption,
+    RadiusOption,
+    RegionsOption,
+    StartFieldOption,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,17 +30,26 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    labels: Annotated[
-        Path | None,
-        typer.Option("--labels", metavar="FILE", help="Labels of their own to score the map on (none: the model's)."),
-    ] = None,
-    label_field: Annotated[
-        str | None, typer.Option("--label-field", metavar="F", help="Field of a vector file that holds the class.")
-    ] = None,
+    labels: LabelsOption = None,
+    label_field: LabelFieldOption = None,
+    start_field: StartFieldOption = None,
+    end_field: EndFieldOption = None,
+    erode: ErodeOption = 0.0,
+    radius: RadiusOption = 0.0,
+    min_area: MinAreaOption = 0.0,
     folds: Annotated[
         int | None,
-        typer.Option("--folds", metavar="N", help="Fit anew for N folds of blocks and pool them (none: test blocks)."),
+        typer.Option("--folds", metavar="N", help="Fit anew for N folds of places and pool them (none: test set)."),
     ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", help="Deal and fit the folds N times; means and spreads are said.")
+    ] = 1,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="blocks|field|region|COLUMN", help="What folds are dealt by (as the sets)."),
+    ] = None,
+    block_m: BlockOption = None,
+    regions: RegionsOption = None,
     classifier: Annotated[
         str | None,
         typer.Option("--classifier", metavar="cropnet|forest", help="Classifier to score (none: the trained one's)."),
@@ -46,9 +68,17 @@ def evaluate(
     """Score the classifier on blocks that it has not seen, or the map on labels; write report.html and map.png."""
     from cropcube.pipeline.evaluate import EvaluateOptions
     from cropcube.pipeline.evaluate import evaluate as run_evaluate
+    from cropcube.pipeline.labels import LabelFiles
     from cropcube.run.options import RunOptions
+    from cropcube.samples.places import SplitRule
 
-    options = EvaluateOptions(labels, label_field, folds, classifier, tuple(compare or ()), model)
+    rules = {
+        "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+    }  # fmt: skip
+    files = LabelFiles.of_words(labels, label_field or (), rules) if labels else None
+    asked = split is not None or block_m is not None or regions is not None
+    rule = SplitRule(split or "blocks", block_m, regions) if asked else None
+    options = EvaluateOptions(files, folds, seeds, rule, classifier, tuple(compare or ()), model)
     summary = run_evaluate(project, options, RunOptions(quiet=quiet or as_json))
     for said in (*summary.notes, *summary.accuracy.remarks()):
         show.note(f"note: {said}")
@@ -58,11 +88,17 @@ def evaluate(
 def _render(console: Console, summary: EvaluateSummary) -> None:
     scored = (summary.accuracy, *summary.compared)
     console.print(summary.accuracy.basis, markup=False)
-    rows = [(a.classifier, _score(a.scores.overall_accuracy), _score(a.scores.macro_f1)) for a in scored]
+    rows = [(a.classifier, str(a.overall_accuracy), str(a.macro_f1)) for a in scored]
     console.print(show.table("Accuracy", ("classifier", "overall accuracy", "macro-F1"), rows))
+    if summary.differences:
+        rows = [
+            (f"{d.classifier} - {d.than}", f"{d.overall_accuracy:+}", f"{d.macro_f1:+}") for d in summary.differences
+        ]
+        console.print(show.table("Differences, seed by seed", ("pair", "overall accuracy", "macro-F1"), rows))
     for accuracy in scored:
         by_class = [
-            (c.name, _score(c.precision), _score(c.recall), _score(c.f1), c.support) for c in accuracy.scores.classes
+            (c.name, _score(c.precision), _score(c.recall), str(accuracy.class_f1(place) or "-"), c.support)
+            for place, c in enumerate(accuracy.scores.classes)
         ]
         head = ("class", "precision", "recall", "F1", "test pixels")
         console.print(show.table(accuracy.classifier, head, by_class))

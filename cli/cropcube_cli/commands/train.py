@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cropcube_cli import show
-from cropcube_cli.options import JsonOption, ProjectOption, QuietOption
+from cropcube_cli.options import (
+    BlockOption,
+    EndFieldOption,
+    ErodeOption,
+    JsonOption,
+    LabelFieldOption,
+    LabelsOption,
+    MinAreaOption,
+    ProjectOption,
+    QuietOption,
+    RadiusOption,
+    RegionsOption,
+    StartFieldOption,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,13 +32,13 @@ if TYPE_CHECKING:
 
 
 def train(
-    labels: Annotated[
-        Path,
-        typer.Option("--labels", metavar="FILE", help="Points, polygons (GeoPackage, GeoParquet, ...) or a raster."),
-    ],
-    label_field: Annotated[
-        str | None, typer.Option("--label-field", metavar="FIELD", help="Field that holds the class.")
-    ] = None,
+    labels: LabelsOption = None,
+    label_field: LabelFieldOption = None,
+    start_field: StartFieldOption = None,
+    end_field: EndFieldOption = None,
+    erode: ErodeOption = 0.0,
+    radius: RadiusOption = 0.0,
+    min_area: MinAreaOption = 0.0,
     legend: Annotated[
         Path | None,
         typer.Option("--legend", metavar="FILE.csv", help="code,name[,colour]; default: six crops and other."),
@@ -54,10 +67,12 @@ def train(
         ),
     ] = None,
     trees: Annotated[int | None, typer.Option("--trees", metavar="N", help="Forest: number of trees (200).")] = None,
-    block_m: Annotated[
-        int | None,
-        typer.Option("--block-m", metavar="METRES", help="Side of the blocks that samples are split by."),
-    ] = None,
+    split: Annotated[
+        str,
+        typer.Option("--split", metavar="blocks|field|region|COLUMN", help="What is dealt as a whole to the sets."),
+    ] = "blocks",
+    block_m: BlockOption = None,
+    regions: RegionsOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the split and the fit.")] = 0,
     threads: Annotated[int, typer.Option("--threads", help="0 = all processors.")] = 0,
     model: Annotated[
@@ -69,15 +84,21 @@ def train(
 ) -> None:
     """Fit a classifier to labels, split by place into training, validation and test, and write it with its card."""
     from cropcube.model.classifier import FitOptions
+    from cropcube.pipeline.labels import LabelFiles
     from cropcube.pipeline.train import TrainOptions
     from cropcube.pipeline.train import train as run_train
+    from cropcube.samples.places import SplitRule
 
     said = {
         "width": width, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
         "class_weights": class_weights, "trees": trees, "seed": seed, "threads": threads,
     }  # fmt: skip
     fit = FitOptions.of_words(classifier, said)
-    options = TrainOptions(labels, label_field, legend, features, classifier, block_m, fit, model)
+    rules = {
+        "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+    }  # fmt: skip
+    files = LabelFiles.of_words(labels or (), label_field or (), rules)
+    options = TrainOptions(files, legend, features, classifier, SplitRule(split, block_m, regions), fit, model)
     summary = run_train(project, options, progress=None if quiet else _say_epoch)
     for warning in summary.warnings:
         show.note(f"warning: {warning}")
@@ -96,7 +117,7 @@ def _render(console: Console, summary: TrainSummary) -> None:
         (name, *(str(card.split.counts[part][name]) for part in ("train", "validation", "test")), _two(f1.get(name)))
         for name in card.class_names
     ]
-    title = f"Samples (blocks of {card.split.block_m} m)"
+    title = f"Samples ({card.split.words})"
     console.print(show.table(title, ("class", "train", "validation", "test", "F1 on validation"), rows))
     if summary.scores:
         console.print(

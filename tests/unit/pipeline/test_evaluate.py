@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError,
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
+from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.report_files import detail_box, hectares_text, label_picture
@@ -23,9 +24,6 @@ from cropcube.run.options import RunOptions
 from cropcube.samples.read import OnGrid, Samples
 from tests.support.small_features import train_forest, write_features
 from tests.support.small_map import LEGEND, known_classes, small_project
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SERIAL = RunOptions("serial", quiet=True)
 
@@ -139,14 +137,18 @@ def test_a_class_of_one_place_is_said_to_be_beyond_learning(project, tmp_path: P
         middle = len(rows) // 2
         codes[rows[middle] : rows[middle] + 3, cols[middle] : cols[middle] + 3] = LEGEND.codes[2]
         file.write(codes, 1)
-    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif", folds=2))
-    assert summary.accuracy.unlearnt == ("Grass",)
-    assert any("left to learn from" in said for said in summary.accuracy.remarks())
+    summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif"), folds=2))
+    assert summary.accuracy.untestable == ("Grass",)
+    assert summary.as_dict()["untestable"] == ["Grass"]
+    grass = summary.accuracy.scores.classes[2]
+    assert grass.support == 0
+    assert summary.accuracy.scores.macro_f1 > 0.9
+    assert any("single place only: Grass" in said for said in summary.accuracy.remarks())
 
 
 def test_the_map_is_scored_on_labels_of_their_own(project, tmp_path: Path):
     write_labels(project, tmp_path / "fields.tif", wrong_every=4)
-    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif"))
+    summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif")))
     # The map has the known classes in nearly all pixels; a quarter of the rows of the labels say otherwise.
     assert summary.accuracy.scores.overall_accuracy == pytest.approx(0.75, abs=0.03)
     assert summary.accuracy.classifier == "The map"
@@ -157,29 +159,27 @@ def test_the_map_is_scored_on_labels_of_their_own(project, tmp_path: Path):
 def test_the_map_is_scored_without_features_too(project, tmp_path: Path):
     write_labels(project, tmp_path / "fields.tif")
     shutil.rmtree(project.root / "features")
-    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif"))
+    summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif")))
     assert summary.accuracy.scores.overall_accuracy > 0.95
     with pytest.raises(MissingError, match="cropcube features"):
         evaluate(project.root)
 
 
 def test_the_labels_of_training_are_only_scored_in_the_test_blocks(project, tmp_path: Path, monkeypatch):
-    from cropcube.pipeline import evaluate as verb
-
     write_labels(project, tmp_path / "fields.tif")
-    monkeypatch.setattr(verb, "file_digest", lambda _: read_card(project.model_path).labels.digest)
-    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif"))
+    monkeypatch.setattr(LabelFiles, "digest", read_card(project.model_path).labels.digest)
+    summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif")))
     card = read_card(project.model_path)
     test = load_samples(project.model_path, card).of_set("test")
     assert summary.accuracy.scores.samples + summary.accuracy.unmapped == len(test)
-    assert "only its test blocks" in summary.notes[0]
+    assert "only its test set" in summary.notes[0]
 
 
 def test_features_that_are_no_labels_of_the_region_are_noted(project, tmp_path: Path):
     lon, lat = project.spec.region.geometry.representative_point().coords[0]
     code = LEGEND.codes[0]
     (tmp_path / "p.csv").write_text(f"lon,lat,crop\n{lon},{lat},{code}\n{lon},{lat},\n0,0,{code}\n0,1,{code}\n")
-    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "p.csv"))
+    summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "p.csv")))
     assert summary.accuracy.scores.samples == 1
     assert "1 features of the label file left out: without a class" in summary.notes
     assert "2 features of the label file left out: outside the region" in summary.notes
@@ -187,7 +187,7 @@ def test_features_that_are_no_labels_of_the_region_are_noted(project, tmp_path: 
 
 def test_folds_take_labels_of_their_own(project, tmp_path: Path):
     write_labels(project, tmp_path / "fields.tif")
-    summary = evaluate(project.root, EvaluateOptions(labels=tmp_path / "fields.tif", folds=2))
+    summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif"), folds=2))
     assert 4000 < summary.accuracy.scores.samples < 96 * 96
     assert any("without a clear observation" in note for note in summary.notes)
 
@@ -220,7 +220,7 @@ def test_without_a_map_there_is_a_report_and_no_picture(project):
     assert summary.files.picture is None
     assert "There is no map yet" in summary.files.report.read_text()
     with pytest.raises(MissingError, match="cropcube predict"):
-        evaluate(project.root, EvaluateOptions(labels=project.root / "cropcube.toml"))
+        evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(project.root / "cropcube.toml")))
 
 
 def test_a_map_of_another_model_is_said(project):
@@ -250,7 +250,7 @@ def test_options_that_contradict_each_other_are_refused():
     with pytest.raises(InvalidInputError, match="1 folds"):
         EvaluateOptions(folds=1)
     with pytest.raises(UsageError, match="scores the map"):
-        EvaluateOptions(labels="x", compare=("forest",))
+        EvaluateOptions(labels=LabelFiles.of(Path("x")), compare=("forest",))
 
 
 def test_labels_are_drawn_where_they_are(made):

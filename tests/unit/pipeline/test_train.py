@@ -17,10 +17,12 @@ from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.model.classifier import FitOptions, classify
 from cropcube.model.metrics import score
+from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.train import UNOBSERVED, TrainOptions, train
 from cropcube.samples.index import SETS
 from cropcube.samples.labels import OVERLAP
+from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from tests.support.learning import DARK_EVERY, LEFT, SIDE_M, SPEC, TOP, fields, make_project, write_features
 
@@ -56,7 +58,12 @@ def project(made, tmp_path):
 
 def options(project, **changes):
     given = TrainOptions(
-        project.root / "fields.gpkg", "crop", project.root / "legend.csv", SPEC.name, "forest", 160, FAST
+        LabelFiles.of(project.root / "fields.gpkg", "crop"),
+        project.root / "legend.csv",
+        SPEC.name,
+        "forest",
+        SplitRule(block_m=160),
+        FAST,
     )
     return replace(given, **changes)
 
@@ -107,19 +114,20 @@ def test_what_was_read_and_dropped_is_counted_remembered_and_shown(project, caps
         {"crop": [1200, None, 1200]}, geometry=[box(0, 0, 9, 9), frame.geometry[0], None], crs=frame.crs
     )
     pd.concat([frame.astype({"crop": object}), more]).to_file(path)
-    said = {"label_field": "crop", "legend": project.root / "legend.csv", "features": SPEC.name, "trees": 5}
-    command(labels=path, classifier="forest", block_m=160, threads=1, project=project.root, **said)
+    said = {"label_field": ["crop"], "legend": project.root / "legend.csv", "features": SPEC.name, "trees": 5}
+    command(labels=[path], classifier="forest", block_m=160, threads=1, project=project.root, **said)
     shown = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
     counts = dict(row for row in shown if len(row) == 2)
     samples = int(counts["samples"].replace(",", ""))
-    unobserved = int(counts[f"pixels dropped: {UNOBSERVED}"].replace(",", ""))
+    dropped = [int(count.replace(",", "")) for name, count in counts.items() if name.startswith("pixels dropped: ")]
+    assert f"pixels dropped: {UNOBSERVED}" in counts
     assert {name: counts[name] for name in counts if "features" in name} == {
         "features read": str(len(frame) + 3),
         "features dropped: without geometry": "1",
         "features dropped: without a class": "1",
         "features dropped: outside the region": "1",
     }
-    assert int(counts["labelled pixels in the region"].replace(",", "")) == samples + unobserved
+    assert int(counts["labelled pixels in the region"].replace(",", "")) == samples + sum(dropped)
     card = read_card(project.model_path)
     assert card.labels.features["read"] == len(frame) + 3
     assert len(load_samples(project.model_path, card)) == samples
@@ -146,8 +154,8 @@ def test_the_same_again_is_not_trained_again_and_another_is(project, change):
     before = {path.name: path.stat().st_mtime_ns for path in project.model_path.iterdir()}
     wanted = options(project)
     if change == "labels":
-        frame = gpd.read_file(wanted.labels)
-        frame.iloc[:-3].to_file(wanted.labels)
+        frame = gpd.read_file(wanted.labels.paths[0])
+        frame.iloc[:-3].to_file(wanted.labels.paths[0])
     elif change == "seed":
         wanted = replace(wanted, fit=replace(FAST, seed=3))
     elif change == "features":
@@ -203,14 +211,16 @@ def test_features_of_unfinished_builds_are_said(project):
 @pytest.mark.parametrize(
     ("changes", "error", "part"),
     [
-        ({"label_field": None}, InvalidInputError, "fields that could hold classes"),
+        ({"label_fields": ()}, InvalidInputError, "fields that could hold classes"),
         ({"legend": None}, InvalidInputError, "the legend does not"),
-        ({"block_m": 5000}, InvalidInputError, "blocks"),
-        ({"block_m": 33}, InvalidInputError, "33 m"),
+        ({"split": SplitRule(block_m=5000)}, InvalidInputError, "blocks"),
+        ({"split": SplitRule(block_m=33)}, InvalidInputError, "33 m"),
         ({"classifier": "oracle"}, InvalidInputError, "oracle"),
     ],
 )
 def test_what_is_refused_leaves_no_model(project, changes, error, part):
+    if "label_fields" in changes:
+        changes = {"labels": LabelFiles.of(project.root / "fields.gpkg", *changes["label_fields"])}
     with pytest.raises(error) as caught:
         train(project.root, options(project, **changes))
     assert part in caught.value.what
@@ -219,7 +229,7 @@ def test_what_is_refused_leaves_no_model(project, changes, error, part):
 
 
 def test_missing_files_are_named(project, tmp_path):
-    for changes in ({"labels": tmp_path / "none.gpkg"}, {"legend": tmp_path / "none.csv"}):
+    for changes in ({"labels": LabelFiles.of(tmp_path / "none.gpkg")}, {"legend": tmp_path / "none.csv"}):
         with pytest.raises(MissingError, match="none"):
             train(project.root, options(project, **changes))
 
@@ -228,7 +238,7 @@ def test_the_command_prints_one_json_object_and_progress_apart(project, capsys):
     from cropcube_cli.commands.train import train as command
 
     command(
-        labels=project.root / "fields.gpkg", label_field="crop", legend=project.root / "legend.csv",
+        labels=[project.root / "fields.gpkg"], label_field=["crop"], legend=project.root / "legend.csv",
         features=SPEC.name, classifier="cropnet", width=8, epochs=2, block_m=160, project=project.root,
         as_json=True, threads=1, batch=64,
     )  # fmt: skip
@@ -241,7 +251,7 @@ def test_the_command_prints_a_table(project, capsys):
     from cropcube_cli.commands.train import train as command
 
     command(
-        labels=project.root / "fields.gpkg", label_field="crop", legend=project.root / "legend.csv",
+        labels=[project.root / "fields.gpkg"], label_field=["crop"], legend=project.root / "legend.csv",
         features=SPEC.name, classifier="forest", trees=5, block_m=160, project=project.root, threads=1,
     )  # fmt: skip
     out, _ = capsys.readouterr()

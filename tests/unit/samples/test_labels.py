@@ -16,6 +16,7 @@ from cropcube.domain.lattice import Lattice
 from cropcube.domain.legend import Legend
 from cropcube.domain.region import Region
 from cropcube.errors import InvalidInputError, MissingError
+from cropcube.samples.label_rules import LabelRules
 from cropcube.samples.labels import NO_CLASS, NO_GEOMETRY, OUTSIDE, OVERLAP, READ, file_digest, lay, open_labels
 
 LEGEND = Legend.parse("1200,Maize\n1110,Winter wheat\n9120,Grass")
@@ -43,8 +44,9 @@ def write(path, shapes, values, name="crop", crs=32631):
 
 
 def laid_on(path, legend=LEGEND, field=None):
-    laid = lay(open_labels(path, legend, field), legend, GRID, REGION)
-    rows, cols, classes = laid.zones["utm31n"]
+    labels = open_labels(path, legend, LabelRules((field,) if field else ()))
+    laid = lay([labels], legend, GRID, REGION)
+    rows, cols, classes, _ = laid.zones["utm31n"]
     top, left = (LATTICE.top_m - NORTH) // 10, WEST // 10
     image = np.zeros((64, 64), np.uint8)
     image[rows - top, cols - left] = classes
@@ -156,7 +158,7 @@ def test_labels_stay_within_the_region_and_each_zone_takes_what_it_owns(tmp_path
     region = Region.of("border", box(5.99, 50.74, 6.01, 50.745))
     grid = plan_grid(region, 96)
     path = write(tmp_path / "all.gpkg", [box(5.9, 50.7, 6.1, 50.8)], [1200], crs=4326)
-    laid = lay(open_labels(path, LEGEND), LEGEND, grid, region)
+    laid = lay([open_labels(path, LEGEND)], LEGEND, grid, region)
     for zone in grid.zones:
         wanted = sum(int((owned(t.box(10)) & inside(region, t.box(10))).sum()) for t in zone.tiles())
         assert len(laid.zones[zone.lattice.name][0]) == wanted > 0
@@ -274,7 +276,7 @@ def test_the_field_is_named_or_the_fields_are_listed(tmp_path):
     assert laid_on(tmp_path / "two.gpkg", field="crop")[0].any()
     for field in (None, "crops"):
         with pytest.raises(InvalidInputError) as caught:
-            open_labels(tmp_path / "two.gpkg", LEGEND, field)
+            open_labels(tmp_path / "two.gpkg", LEGEND, LabelRules((field,) if field else ()))
         assert "crop, owner" in caught.value.next_step
 
 
