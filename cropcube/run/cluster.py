@@ -8,12 +8,12 @@ import itertools
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
-from cropcube.errors import CropcubeError, MissingError
+from cropcube.errors import MissingError
 from cropcube.run.memory import processors, worker_memory_bytes
 from cropcube.run.options import LOCAL, SERIAL, RunOptions
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cropcube.run.drive import Executor, FutureLike
 
 CONNECT_SECONDS = 20
+PATIENCE_SECONDS = 60
+"""So often it is asked, while nothing ends, whether there is still a worker."""
+START_AGAIN = "Start `dask scheduler` and `dask worker`, and run the same command again: what is done is kept."
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,24 @@ class DaskExecutor:
         return future
 
     def first_done(self, pending: Sequence[FutureLike]) -> list[FutureLike]:
-        """Wait for the first of the futures."""
+        """Wait for the first of the futures.
+
+        Raises
+        ------
+        MissingError
+            If the scheduler or the last of its workers is gone.
+        """
         from distributed import wait
 
         with self.client.as_current():  # not the default client: that would catch every dask computation of the user's
-            return list(wait(list(pending), return_when="FIRST_COMPLETED").done)
+            while True:
+                try:
+                    return list(wait(list(pending), PATIENCE_SECONDS, "FIRST_COMPLETED").done)
+                except TimeoutError:
+                    _slots(self.client)
+                except CancelledError as error:
+                    address = self.client.scheduler.address
+                    raise MissingError(f"the scheduler at {address} is gone", START_AGAIN) from error
 
 
 @contextlib.contextmanager
@@ -156,15 +172,25 @@ def _interrupts_for_the_driver_alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _client(address: str) -> Iterator[Executor]:
-    with _connect(address) as client:
-        slots = sum(client.nthreads().values())
-        if slots == 0:
-            try:
-                client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-            except TimeoutError as error:
-                raise CropcubeError(f"the scheduler at {address} has no workers", "Start `dask worker`.") from error
-            slots = sum(client.nthreads().values())
-        yield DaskExecutor(client, slots)
+    from distributed.utils import silence_logging_cmgr
+
+    with silence_logging_cmgr(logging.CRITICAL), _connect(address) as client:  # what matters of it is in our errors
+        yield DaskExecutor(client, _slots(client))
+
+
+def _slots(client: Any) -> int:
+    """Return how many tasks the workers take at a time; wait for the first worker.
+
+    Raises
+    ------
+    MissingError
+        If none comes.
+    """
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError as error:
+        raise MissingError(f"the scheduler at {client.scheduler.address} has no workers", START_AGAIN) from error
+    return sum(client.nthreads().values())
 
 
 def _connect(address: str) -> Any:
@@ -177,7 +203,7 @@ def _connect(address: str) -> Any:
     except (OSError, TypeError, ImportError) as error:  # no answer; tls without certificates; another dask there
         raise MissingError(
             f"no dask scheduler answers at {address} ({str(error) or f'silence for {CONNECT_SECONDS} s'})",
-            "Start one with `dask scheduler` and `dask worker`, or use --cluster local.",
+            f"{START_AGAIN} Or use --cluster local.",
         ) from error
 
 
