@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cropcube.domain.lattice import PixelBox
+from cropcube.domain.lattice import grown
 from cropcube.errors import InvalidInputError
 from cropcube.observations.tile import TileObservations
 
@@ -47,14 +47,6 @@ def read_observations(
     box = grown(tile.box(quality_m), halo_m).intersection(store.zone(zone).box(quality_m))
     box = box or tile.box(quality_m)
     return TileObservations(tile, days, chosen, reflectance, store.read(zone, "quality", box, (here,)), box)
-
-
-def grown(box: PixelBox, halo_m: int) -> PixelBox:
-    """Return the box with a frame of at least `halo_m` metres, in whole pixels."""
-    frame = -(-halo_m // box.resolution_m)
-    return PixelBox(
-        box.lattice, box.resolution_m, box.row - frame, box.col - frame, box.height + 2 * frame, box.width + 2 * frame
-    )
 
 
 def _choose(store: Store, bands: tuple[str, ...] | None) -> dict[int, tuple[str, ...]]:

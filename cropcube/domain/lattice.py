@@ -219,6 +219,14 @@ class ZoneGrid:
         return {key: tuple(tiles) for key, tiles in sorted(found.items())}
 
 
+def grown(box: PixelBox, halo_m: int) -> PixelBox:
+    """Return the box with a frame of at least `halo_m` metres, in whole pixels."""
+    frame = -(-halo_m // box.resolution_m)
+    return PixelBox(
+        box.lattice, box.resolution_m, box.row - frame, box.col - frame, box.height + 2 * frame, box.width + 2 * frame
+    )
+
+
 def check_tile_px(tile_px: int) -> int:
     """Return `tile_px` if tiles of that size nest at 10, 20 and 60 m.
 

@@ -44,6 +44,14 @@ class DayPixels:
     quality: NDArray[np.uint8]
     "(Yq, Xq): 0 not acquired, 1 to 11 the SCL class, 254 read failed."
     failed: tuple[FailedRead, ...]
+    scenes: tuple[Scene, ...]
+    "That took part."
+    origin: NDArray[np.int16]
+    "(Yq, Xq): which of `scenes` a pixel is from, -1 where none has it."
+
+    def used(self, rows: slice, cols: slice) -> list[Scene]:
+        """Return the scenes that some pixels of a part of the quality grid are from."""
+        return [self.scenes[number] for number in np.unique(self.origin[rows, cols]).tolist() if number != NOBODY]
 
 
 def observe_day(scenes: Sequence[Scene], sensor: Sensor, box: PixelBox, reader: Reader, threads: int = 1) -> DayPixels:
@@ -91,6 +99,8 @@ class _Mosaic:
         self.lost = np.zeros(box.shape, dtype=bool)
         self.written = np.zeros(box.shape, dtype=bool)
         self.quality = np.zeros(box.shape, dtype=np.uint8)
+        self.used: list[Scene] = []
+        self.origin = np.full(box.shape, NOBODY, dtype=np.int16)
         self.reflectance = {
             resolution: np.zeros((len(sensor.bands_at(resolution)), *box.at(resolution).shape), dtype=np.uint16)
             for resolution in sensor.resolutions
@@ -124,12 +134,15 @@ class _Mosaic:
                 del self.seen[number]
             else:
                 self.quality[pixels] = quality[pixels]
+                if scene not in self.used:
+                    self.used.append(scene)
+                self.origin[pixels] = self.used.index(scene)
                 self.written |= pixels
 
     def result(self) -> DayPixels:
         """Return the day; what was lost and is seen by no other scene is marked."""
         self.quality[self.lost & (self.quality == NOT_ACQUIRED)] = READ_FAILED
-        return DayPixels(self.reflectance, self.quality, tuple(self.failed))
+        return DayPixels(self.reflectance, self.quality, tuple(self.failed), tuple(self.used), self.origin)
 
     def _take(self, scene: Scene, pixels: NDArray[np.bool_]) -> list[FailedRead]:
         """Write some pixels of every band from one scene; nothing stays written if a band fails."""

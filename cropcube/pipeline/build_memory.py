@@ -22,7 +22,7 @@ BANDS_IN_FLIGHT = 6
 
 
 def day_bytes(sensor: Sensor, box: PixelBox) -> int:
-    """Return the bytes of one day of a rectangle: all bands and the quality.
+    """Return the bytes of one day of a rectangle: all bands, the quality, and which scene each pixel is from.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def day_bytes(sensor: Sensor, box: PixelBox) -> int:
         The rectangle at any resolution.
     """
     area = box.height * box.width * box.resolution_m**2
-    return sum(2 * area // band.resolution_m**2 for band in sensor.bands) + area // sensor.quality.resolution_m**2
+    return sum(2 * area // band.resolution_m**2 for band in sensor.bands) + 3 * area // sensor.quality.resolution_m**2
 
 
 def passes(sensor: Sensor, tiles: Sequence[Tile], days: int) -> list[tuple[Tile, ...]]:

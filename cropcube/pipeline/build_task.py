@@ -18,6 +18,7 @@ from cropcube.observations.day import observe_day
 from cropcube.observations.mosaic import CLEAR_CLASSES
 from cropcube.pipeline.build_memory import bounding_box, passes
 from cropcube.pipeline.build_plan import BuildSquare, build_digest, fingerprint
+from cropcube.pipeline.provenance import UsedScenes
 from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, TaskResult
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
         "scenes": len(task.payload.scenes),
         "days": {tile.name: days for tile, days in sorted(work.present.items()) if days},
         "clear": {tile.name: count for tile, count in sorted(work.clear.items()) if count},
+        **work.used.as_details(),
         "failed": [asdict(failure) for failure in work.failed[:LISTED_FAILURES]],
         "failed_reads": len(work.failed),
         "bytes_read": counts.bytes_read,
@@ -95,6 +97,7 @@ class _Work:
     present: dict[Tile, list[int]] = field(default_factory=dict)
     clear: dict[Tile, int] = field(default_factory=dict)
     "Pixels of the quality grid x days of class 4 to 7."
+    used: UsedScenes = field(default_factory=UsedScenes)
     failed: list[FailedRead] = field(default_factory=list)
     pixels_needed: int = 0
 
@@ -119,6 +122,7 @@ class _Work:
         self.present[tile] = [day for day, seen in days.items() if seen.quality[rows, cols].any()]
         if not self.present[tile]:
             return
+        self.used.add(tile, (scene for day in self.present[tile] for scene in days[day].used(rows, cols)))
         for name, resolution_m in self.store.arrays:
             part = tile.box(resolution_m)
             inside = part.slices_in(box.at(resolution_m))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import find_project
-from cropcube.cube.ledger import Ledger, Record, digest
-from cropcube.cube.observed import grown, read_observations
+from cropcube.cube.ledger import Ledger
+from cropcube.cube.observed import read_observations
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.sensor import NOT_ACQUIRED
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.cells import cell_px, cells_of, paste, reduce_cell
-from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, REVISION, compute_indices
+from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, compute_indices
 from cropcube.features.layout import feature_store_spec
-from cropcube.pipeline.build_plan import plan
+from cropcube.pipeline.builds import Builds, features_digest
 from cropcube.pipeline.features_memory import tile_memory_bytes
+from cropcube.pipeline.provenance import BUILDS
 from cropcube.pipeline.sources import CUBE, refuse_damaged
 from cropcube.pipeline.stage import DONE, StageSummary, StageTask, StageWork, TaskResult, run_stage
 from cropcube.run.options import RunOptions
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.config import Project
-    from cropcube.domain.lattice import ZoneGrid
     from cropcube.observations.tile import TileObservations
 
 STAGE, BUILD = "features", "build"
@@ -51,6 +50,8 @@ class TilePayload:
 
     tile: Tile
     spec: FeatureSpec
+    builds: tuple[tuple[str, str], ...] = ()
+    "Key and content digest of the build records under the tile; recorded with it."
     unfinished: tuple[str, ...] = ()
     "Build tasks under the tile that are not done; recorded with it."
 
@@ -145,84 +146,21 @@ def plan_features(project: Project, spec: FeatureSpec) -> tuple[list[StageTask],
     """
     if not Store.exists(project.cube_path):
         raise MissingError(f"{project.root} has no cube yet", "Run `cropcube build` first.")
-    builds = _Builds.of(project)
+    builds = Builds.done(project)
     return list(_tasks(project, Store.open(project.cube_path), spec, builds)), builds.incomplete
 
 
-@dataclass(frozen=True)
-class _Builds:
-    """The build records by zone and square: what features are made of."""
-
-    squares: Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
-    "Key and content digest of each slab's record, by zone and name of the square."
-    unfinished: Mapping[tuple[str, str], tuple[str, ...]]
-    "Keys of the tasks that are not done as the frozen catalogue wants them, by the same."
-
-    @classmethod
-    def of(cls, project: Project) -> _Builds:
-        """Read the ledger; refuse a project of which nothing is built."""
-        records = list(Ledger(project.ledger_path).records(BUILD))
-        if not any(record.state in (DONE, "incomplete") for record in records):
-            raise MissingError(f"no part of {project.root} is built yet", "Run `cropcube build` first.")
-        squares: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-        for record in records:
-            squares[_place(record.key)].append((record.key, record.content_digest))
-        unfinished: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for key in sorted(_unfinished(project, records)):
-            unfinished[_place(key)].append(key)
-        return cls(
-            {place: tuple(sorted(found)) for place, found in squares.items()},
-            {place: tuple(keys) for place, keys in unfinished.items()},
-        )
-
-    @property
-    def incomplete(self) -> tuple[str, ...]:
-        """Keys of all tasks that are not done."""
-        return tuple(sorted(key for keys in self.unfinished.values() for key in keys))
-
-    def under(self, zone: ZoneGrid, tile: Tile, halo_m: int) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-        """Return the records of the squares that a tile and its halo lie in, and the unfinished tasks among them."""
-        box = grown(tile.box(FINEST_M), halo_m)
-        side = zone.square * tile.tile_px
-        rows = range(box.row // side, (box.row + box.height - 1) // side + 1)
-        cols = range(box.col // side, (box.col + box.width - 1) // side + 1)
-        names = [f"r{row:04d}c{col:04d}" for row in rows for col in cols]
-        places = [(zone.lattice.name, name) for name in names]
-        records = tuple(found for place in places for found in self.squares.get(place, ()))
-        return records, tuple(key for place in places for key in self.unfinished.get(place, ()))
-
-
-def _place(key: str) -> tuple[str, str]:
-    """Return zone and name of the square of a build task's key."""
-    _, zone, _, square = key.split("/")
-    return zone, square
-
-
-def _unfinished(project: Project, records: list[Record]) -> set[str]:
-    """Return the keys of build tasks that failed in part, were interrupted, never begun, or done of other scenes."""
-    known = {record.key: record for record in records}
-    unfinished = {record.key for record in records if record.state != DONE}
-    if project.scenes_path.exists():
-        catalog = FrozenCatalog.open(project.scenes_path)
-        for planned in plan(project, catalog, verify=False, known=frozenset(known)):
-            record = known.get(planned.task.key)
-            if record is None or record.digest != planned.task.digest:
-                unfinished.add(planned.task.key)
-    return unfinished
-
-
-def _tasks(project: Project, cube: Store, spec: FeatureSpec, builds: _Builds) -> Iterator[StageTask]:
+def _tasks(project: Project, cube: Store, spec: FeatureSpec, builds: Builds) -> Iterator[StageTask]:
     """Yield one task for each tile of the region."""
     for zone in project.spec.grid.zones:
         present, window = cube.present(zone.lattice.name), cube.zone(zone.lattice.name).index_window
         for tile in zone.tiles():
             days = int(np.count_nonzero(present[:, tile.row - window[0], tile.col - window[1]]))
             records, unfinished = builds.under(zone, tile, spec.dilate_m)
-            made_of = digest(REVISION, spec.as_dict(), str(project.spec.season), records)
             yield StageTask(
                 f"{STAGE}/{spec.name}/{zone.lattice.name}/{tile.name}",
-                made_of,
-                TilePayload(tile, spec, unfinished),
+                features_digest(project, spec, records),
+                TilePayload(tile, spec, records, unfinished),
                 tile_memory_bytes(spec, project.spec.season, project.spec.sensor, tile, days),
             )
 
@@ -253,7 +191,7 @@ def _write(project: Project, task: StageTask) -> TaskResult:
         medians[resolution_m] = arrays.get(MEDIAN) if spec.indices else None
     for resolution_m, values in compute_indices(spec, bands, medians).items():
         _put(store, tile, resolution_m, {INDEX: values})
-    details: dict[str, Any] = {"days": len(cube.days_present(tile)), **counts}
+    details: dict[str, Any] = {"days": len(cube.days_present(tile)), **counts, BUILDS: list(payload.builds)}
     if payload.unfinished:
         details["unfinished_builds"] = list(payload.unfinished)
     return TaskResult(DONE, details, bytes_read, store.written)

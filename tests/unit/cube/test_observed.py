@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cropcube.cube.observed import grown, read_observations
-from cropcube.domain.lattice import Tile
+from cropcube.cube.observed import read_observations
+from cropcube.domain.lattice import Tile, grown
 from cropcube.errors import InvalidInputError
 from tests.support.small_store import LATTICE, TILE_PX, TILES, fill_slab, quality_of, small_cube, values_of
 

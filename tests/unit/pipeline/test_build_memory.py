@@ -16,8 +16,8 @@ SQUARE = tuple(Tile(UTM31, 768, 500 + row, 70 + col) for row in range(5) for col
 
 
 def test_day_of_a_tile() -> None:
-    """Four bands at 10 m, six at 20 m, two bytes each, and a byte of quality at 20 m."""
-    assert day_bytes(SENTINEL2, SQUARE[0].box(10)) == 768 * 768 * 2 * 4 + 384 * 384 * (2 * 6 + 1)
+    """Four bands at 10 m, six at 20 m, two bytes each; a byte of quality and two of the scene at 20 m."""
+    assert day_bytes(SENTINEL2, SQUARE[0].box(10)) == 768 * 768 * 2 * 4 + 384 * 384 * (2 * 6 + 3)
     assert day_bytes(SENTINEL2, SQUARE[0].box(20)) == day_bytes(SENTINEL2, SQUARE[0].box(10))
 
 

@@ -11,7 +11,7 @@ from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.errors import InvalidInputError, MissingError, ResourceError
 from cropcube.features.compute import compute
-from cropcube.pipeline import features as stage
+from cropcube.pipeline import builds
 from cropcube.pipeline.features import FeaturesOptions, features
 from cropcube.run.options import RunOptions
 from tests.support.series import nan_median
@@ -227,7 +227,7 @@ def test_days_of_two_zones_are_kept_apart(tmp_path):
 
 def test_the_algorithms_revision_is_part_of_the_digest(project, monkeypatch):
     run(project)
-    monkeypatch.setattr(stage, "REVISION", stage.REVISION + 1)
+    monkeypatch.setattr(builds, "REVISION", builds.REVISION + 1)
     assert run(project).stage.count("reused") == 0
 
 
