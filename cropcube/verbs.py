@@ -155,30 +155,39 @@ def train(
     legend: Place | None = None,
     features: str = "median-5d",
     classifier: str = "cropnet",
+    recipe: str | None = None,
+    model_window: str | None = None,
+    augment: str | None = None,
     width: int | None = None,
     epochs: int | None = None,
+    patience: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
+    weight_decay: float | None = None,
     class_weights: str | None = None,
+    label_smoothing: float | None = None,
     trees: int | None = None,
+    iterations: int | None = None,
     split: str = "blocks",
     block_m: int | None = None,
     regions: Place | None = None,
     seed: int = 0,
     threads: int = 0,
     model: Place | None = None,
+    tensorboard: bool = False,
     quiet: bool = False,
 ) -> TrainSummary:
     """Fit a classifier to labels, and write it with its card."""
-    from cropcube.model.classifier import FitOptions
+    from cropcube.model.fit_options import FitOptions
     from cropcube.pipeline.labels import LabelFiles
-    from cropcube.pipeline.train import TrainOptions
+    from cropcube.pipeline.train import TrainOptions, window_of_words
     from cropcube.pipeline.train import train as work
     from cropcube.samples.places import SplitRule
 
     said = {
-        "width": width, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
-        "class_weights": class_weights, "trees": trees, "seed": seed, "threads": threads,
+        "recipe": recipe, "augment": augment, "width": width, "epochs": epochs, "patience": patience, "batch": batch,
+        "learning_rate": learning_rate, "weight_decay": weight_decay, "class_weights": class_weights,
+        "label_smoothing": label_smoothing, "trees": trees, "iterations": iterations, "seed": seed, "threads": threads,
     }  # fmt: skip
     fit = FitOptions.of_words(classifier, said)
     rules = {
@@ -186,7 +195,10 @@ def train(
     }  # fmt: skip
     files = LabelFiles.of_words(_several(labels), _several(label_field), rules)
     rule = SplitRule(split, block_m, _path(regions))
-    options = TrainOptions(files, _path(legend), features, classifier, rule, fit, _path(model))
+    window = window_of_words(model_window, recipe)
+    options = TrainOptions(
+        files, _path(legend), features, classifier, rule, fit, _path(model), window, tensorboard=tensorboard
+    )
     say = _voice(quiet)
     return work(Path(project), options, progress=lambda epoch: say(str(epoch)))
 

@@ -8,7 +8,10 @@ into the model's window comes from the whole series, not from a value that is he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.domain.model_card import Scaling
+    from cropcube.features.model_input import InputLayout
 
 KNOTS = 5
 """Of the magnitude warp's curve, evenly over the model's window."""
@@ -52,6 +56,10 @@ class Augmentation:
             )
 
 
+AUGMENTATIONS: Mapping[str, Augmentation | None] = MappingProxyType({"none": None, "paper": Augmentation()})
+"""By the name that users say; `paper` as published."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What was drawn for some copies, (n,) each; 0 (and factors of 1) change nothing."""
@@ -80,7 +88,32 @@ class TimeSpan:
     "Step of the series that the model sees first."
     steps: int
     "Steps that it sees."
-    step_days: int
+    step_days: float
+    "Days from one step to the next."
+
+    @classmethod
+    def of(cls, layout: InputLayout) -> TimeSpan | None:
+        """Return the window of a layout; None where its steps are not a series of days."""
+        first, last = layout.window
+        if layout.kind != "median" or last - first < 2:
+            return None
+        days = [date.fromisoformat(step).toordinal() for step in (layout.series_steps[0], layout.series_steps[-1])]
+        return cls(first, last - first, (days[1] - days[0]) / (len(layout.series_steps) - 1))
+
+    @property
+    def days(self) -> float:
+        """From its first step to its last."""
+        return (self.steps - 1) * self.step_days
+
+
+def suited(augmentation: Augmentation | None, span: TimeSpan | None) -> Augmentation | None:
+    """Return what of an augmentation the model's window allows.
+
+    Only series of days are changed, and a window is shortened by at most half.
+    """
+    if augmentation is None or span is None:
+        return None
+    return replace(augmentation, scale_days=min(augmentation.scale_days, int(span.days / 4)))
 
 
 def draw(augmentation: Augmentation, copy: NDArray[np.int64], random: np.random.Generator) -> Drawn:
@@ -178,14 +211,6 @@ class Augmenter:
     augmentation: Augmentation
     span: TimeSpan
     scaling: Scaling
-
-    def __post_init__(self) -> None:
-        days = (self.span.steps - 1) * self.span.step_days
-        if self.augmentation.scale_probability and 2 * self.augmentation.scale_days >= days:
-            raise InvalidInputError(
-                f"a window of {days} days cannot be scaled by {self.augmentation.scale_days} days at both ends",
-                "Choose a longer --model-window, or another --augment.",
-            )
 
     @property
     def copies(self) -> tuple[int, ...]:

@@ -1,20 +1,20 @@
-"""What every classifier can do, and the settings of fitting one."""
+"""What every classifier can do, and what fitting one gives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from cropcube.domain.words import given_options
-from cropcube.errors import InvalidInputError, MissingExtraError
+from cropcube.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.domain.model_card import Scaling
+    from cropcube.model.fit_options import FitOptions
     from cropcube.model.metrics import Scores
     from cropcube.samples.read import Samples
 
@@ -23,17 +23,6 @@ Tensors: TypeAlias = Mapping[str, "NDArray[Any]"]
 
 BATCH = 256
 """Pixels classified at a time. Fixed, the last batch padded, so that a result does not depend on company."""
-WEIGHTINGS = ("none", "balanced", "sqrt")
-CLASSIFIERS_OF = {
-    "width": ("cropnet",),
-    "epochs": ("cropnet",),
-    "batch": ("cropnet",),
-    "learning_rate": ("cropnet",),
-    "class_weights": ("cropnet",),
-    "trees": ("forest",),
-    "min_leaf": ("forest",),
-}
-"""Settings that only one kind of classifier has."""
 
 
 class Classifier(Protocol):
@@ -62,71 +51,6 @@ class Classifier(Protocol):
 
 
 @dataclass(frozen=True)
-class FitOptions:
-    """Settings of fitting; those of the other kind of classifier are ignored."""
-
-    seed: int = 0
-    width: int = 128
-    "CropNet: channels of every convolution (128 as published)."
-    epochs: int = 20
-    "CropNet."
-    batch: int = 64
-    "CropNet: samples in a training step."
-    learning_rate: float = 1e-3
-    "CropNet: Adam's."
-    class_weights: str = "sqrt"
-    "CropNet: weight of a class with n samples: `none` 1, `balanced` 1/n, `sqrt` 1/sqrt(n)."
-    trees: int = 200
-    "Forest."
-    min_leaf: int = 1
-    "Forest: least samples in a leaf."
-    threads: int = 0
-    """Of torch and of the forest; 0 = all that the machine has. Fitting CropNet sums gradients in another order with
-    another number of threads and so ends with other weights; predicting does not depend on it."""
-
-    def __post_init__(self) -> None:
-        least = {"width": 1, "epochs": 1, "batch": 1, "trees": 1, "min_leaf": 1, "seed": 0, "threads": 0}
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                option = f"--{name.replace('_', '-')}"
-                raise InvalidInputError(
-                    f"{option} {getattr(self, name)} is too small to fit a classifier with",
-                    f"Give {option} {lowest} or more; the default is {getattr(FitOptions, name)}.",
-                )
-        if not 0 < self.learning_rate < 10:
-            raise InvalidInputError(
-                f"a learning rate of {self.learning_rate:g} teaches nothing",
-                "Give --learning-rate above 0 and below 10; the default is 0.001.",
-            )
-        if self.class_weights not in WEIGHTINGS:
-            raise InvalidInputError(
-                f"class weights {self.class_weights!r} are not known",
-                f"Give --class-weights {', '.join(WEIGHTINGS[:-1])} or {WEIGHTINGS[-1]}.",
-            )
-
-    @classmethod
-    def of_words(cls, kind: str, said: Mapping[str, Any]) -> FitOptions:
-        """Return the settings that were given (None where not) for one kind of classifier.
-
-        Raises
-        ------
-        UsageError
-            If a setting is given that only the other kind has.
-        InvalidInputError
-            If a value cannot work.
-        """
-        return cls(**given_options(("classifier", kind), CLASSIFIERS_OF, said))
-
-    def for_card(self, kind: str) -> dict[str, Any]:
-        """Return the settings that made a classifier of one kind, JSON-ready."""
-        used = {
-            "cropnet": ("seed", "width", "epochs", "batch", "learning_rate", "class_weights", "threads"),
-            "forest": ("seed", "trees", "min_leaf"),
-        }
-        return {name: value for name, value in asdict(self).items() if name in used[kind]}
-
-
-@dataclass(frozen=True)
 class Epoch:
     """One pass over the training samples."""
 
@@ -136,10 +60,13 @@ class Epoch:
     "Mean training loss."
     macro_f1: float | None
     "On the validation samples; None without any."
+    held: float = 0.0
+    "Part of what augmentation asked for that lay outside the data, where its end was held."
 
     def __str__(self) -> str:
         scored = f", validation macro-F1 {self.macro_f1:.3f}" if self.macro_f1 is not None else ""
-        return f"epoch {self.number}: loss {self.loss:.4f}{scored}"
+        held = f", {self.held:.1%} held at the ends of the data" if self.held else ""
+        return f"epoch {self.number}: loss {self.loss:.4f}{scored}{held}"
 
 
 @dataclass(frozen=True)
@@ -154,7 +81,9 @@ class Fitted:
     history: tuple[Epoch, ...]
     "CropNet: every epoch."
     best_epoch: int
-    "CropNet: the epoch that was kept, from 1; 0 for the forest."
+    "CropNet: the epoch that was kept, from 1; 0 for others."
+    options: FitOptions
+    "As used: what the data do not allow of an augmentation is left out."
 
 
 def classify(fitted: Classifier, samples: Samples, scaling: Scaling, threads: int = 1) -> NDArray[np.float32]:

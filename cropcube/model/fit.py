@@ -8,13 +8,13 @@ import numpy as np
 
 from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ResourceError
-from cropcube.model.classifier import Epoch, FitOptions, Fitted, classify, need_torch
+from cropcube.model.classifier import Fitted, classify, need_torch
+from cropcube.model.diary import Diary
 from cropcube.model.forest import fit_forest
 from cropcube.model.metrics import score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from cropcube.model.fit_options import FitOptions
     from cropcube.samples.read import Samples
 
 FOREST_BYTES = 8 * 2**30
@@ -26,7 +26,7 @@ def fit_classifier(
     options: FitOptions,
     train: Samples,
     validation: Samples | None = None,
-    progress: Callable[[Epoch], None] | None = None,
+    diary: Diary | None = None,
 ) -> Fitted:
     """Fit a classifier.
 
@@ -40,15 +40,15 @@ def fit_classifier(
         Samples to fit; the scaling is measured on them.
     validation
         Samples that choose CropNet's best epoch by macro-F1 and give the scores; without any the last epoch is kept.
-    progress
-        Called after every epoch of CropNet.
+    diary
+        Where the progress of CropNet goes; a fit that it knows to have been killed goes on.
 
     Raises
     ------
     InvalidInputError
         If the kind is not known, or the training samples are of fewer than two classes.
     MissingExtraError
-        For CropNet without PyTorch.
+        For CropNet without PyTorch, or TensorBoard's files without TensorBoard.
     ResourceError
         If a forest's training inputs do not fit the memory.
     CropcubeError
@@ -68,7 +68,7 @@ def fit_classifier(
         need_torch()
         from cropcube.model.fit_cropnet import fit_cropnet
 
-        return fit_cropnet(options, train.measure_scaling(), train, validation, progress)
+        return fit_cropnet(options, train, validation, diary or Diary())
     return _forest(options, train, validation)
 
 
@@ -89,4 +89,4 @@ def _forest(options: FitOptions, train: Samples, validation: Samples | None) -> 
     if validation is not None:
         predicted = classify(fitted, validation, scaling, max(1, options.threads)).argmax(axis=1)
         found = score(validation.classes, np.asarray(predicted), validation.legend.names)
-    return Fitted(fitted, scaling, found, (), 0)
+    return Fitted(fitted, scaling, found, (), 0, options)

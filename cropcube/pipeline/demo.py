@@ -15,7 +15,8 @@ from cropcube.cube.ledger import Ledger, digest
 from cropcube.demo.scenes import ATTRIBUTION, DemoScenes, write_scenes
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.errors import IncompleteError, InvalidInputError
-from cropcube.model.classifier import FitOptions, need_torch
+from cropcube.model.classifier import need_torch
+from cropcube.model.fit_options import FitOptions
 from cropcube.pipeline.build import build
 from cropcube.pipeline.build_options import BuildOptions
 from cropcube.pipeline.build_summary import DryRun

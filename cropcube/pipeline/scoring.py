@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.map_product import CROP
 from cropcube.errors import InvalidInputError
-from cropcube.model.classifier import FitOptions, classify
+from cropcube.model.classifier import classify
 from cropcube.model.fit import fit_classifier
+from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
 from cropcube.report.accuracy import Accuracy
 from cropcube.samples.index import SETS
@@ -49,11 +50,11 @@ class Contest:
 
     def options(self, kind: str) -> FitOptions:
         """Return the settings of a kind of classifier: the card's for its own kind, the usual ones otherwise."""
-        settings = {entry.name for entry in fields(FitOptions)}
-        own: dict[str, Any] = {name: value for name, value in self.card.options.items() if name in settings}
-        if kind != self.card.classifier:
-            own = {"seed": self.card.split.seed}
-        return FitOptions(**{**own, "threads": self.threads})
+        if kind == self.card.classifier:
+            own = FitOptions.from_card(self.card.options)
+        else:
+            own = FitOptions.of_words(kind, {"seed": self.card.split.seed})
+        return replace(own, threads=self.threads)
 
 
 def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy:

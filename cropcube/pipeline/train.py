@@ -14,14 +14,17 @@ from cropcube.cube.ledger import Ledger, Record, digest
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import CLASSIFIERS, LabelSource, ModelCard, SplitRecord
+from cropcube.domain.model_window import ModelWindow
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.layout import feature_spec_of
 from cropcube.features.model_input import InputLayout
 from cropcube.features.source import StoredFeatures, check_store
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.checkpoint import load_model, load_samples, save_model
-from cropcube.model.classifier import FitOptions, need_torch
+from cropcube.model.classifier import need_torch
+from cropcube.model.diary import Diary
 from cropcube.model.fit import fit_classifier
+from cropcube.model.fit_options import FitOptions, recipe_of
 from cropcube.model.metrics import scores
 from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles, grouped, read_labels
 from cropcube.pipeline.sources import features_command, open_source, refuse_damaged
@@ -66,6 +69,10 @@ class TrainOptions:
     "Its seed deals the samples too."
     model: Path | None = None
     "Folder to write; None = the project's own."
+    model_window: ModelWindow | None = None
+    "Part of the season that the model sees; None for all of it."
+    tensorboard: bool = False
+    "Whether TensorBoard's files are written beside the model."
 
     def __post_init__(self) -> None:
         if self.classifier not in CLASSIFIERS:
@@ -122,7 +129,8 @@ def train(
 ) -> TrainSummary:
     """Fit a classifier to labels and write it with its card, its legend and its samples.
 
-    A model that stands there already, made of the same labels, features, options and versions, is left as it is.
+    A model that stands there already, made of the same labels, features, options and versions, is left as it is. A fit
+    of CropNet that was killed goes on after its last whole epoch. `log.csv` beside the model has a row for every epoch.
 
     Parameters
     ----------
@@ -158,8 +166,10 @@ def train(
     if standing is not None:
         return _summary(job, standing, path, None)
     train_set, validation = job.samples.of_set("train"), job.samples.of_set("validation")
-    fitted = fit_classifier(options.classifier, options.fit, train_set, validation, progress)
+    diary = Diary(progress, path, job.made_of, options.tensorboard)
+    fitted = fit_classifier(options.classifier, options.fit, train_set, validation, diary)
     card = save_model(path, fitted.classifier, _card(project, job, fitted, options), job.samples.index)
+    diary.end()
     return _summary(job, card, path, fitted)
 
 
@@ -183,7 +193,7 @@ def _prepare(project: Project, options: TrainOptions) -> _Job:
     store = open_source(project, options.feature)
     refuse_damaged(project, options.feature)
     spec = feature_spec_of(store)
-    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
+    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor, options.model_window)
     check_store(store, layout)
     legend = read_legend(options.legend)
     labels = read_labels(options.labels, legend, project.spec)
@@ -199,7 +209,7 @@ def _prepare(project: Project, options: TrainOptions) -> _Job:
     made_of = digest(
         REVISION, project.spec.digest, options.classifier, options.fit.for_card(options.classifier),
         _versions(options.classifier), spec.as_dict(), features_digest, tuple(legend.as_json()),
-        asdict(source), asdict(split),
+        asdict(source), asdict(split), _said(options.model_window),
     )  # fmt: skip
     unfinished = tuple(record.key for record in records if record.details.get("unfinished_builds"))
     return _Job(spec, samples, source, split, features_digest, made_of, unfinished)
@@ -225,7 +235,7 @@ def _summary(job: _Job, card: ModelCard, path: Path, fitted: Fitted | None) -> T
         majority_accuracy(*counts),
         fitted.history if fitted else (),
         int(card.options["best_epoch"]),
-        _warnings(job.samples, job),
+        (*_warnings(job.samples, job), *_augmented(fitted)),
         reused=fitted is None,
     )
 
@@ -308,14 +318,25 @@ def _card(project: Project, job: _Job, fitted: Fitted, options: TrainOptions) ->
         legend=job.samples.legend,
         labels=job.source,
         split=job.split,
-        options=options.fit.for_card(options.classifier) | {"best_epoch": fitted.best_epoch},
+        options=fitted.options.for_card(options.classifier) | {"best_epoch": fitted.best_epoch},
         scores=fitted.scores.as_json() if fitted.scores else {},
         region=project.spec.region.name,
         season=str(project.spec.season),
         versions=_versions(options.classifier),
         features_digest=job.features_digest,
         made_of=job.made_of,
+        model_window=_said(options.model_window),
     )
+
+
+def window_of_words(model_window: str | None, recipe: str | None) -> ModelWindow | None:
+    """Return the part of the season that is said, or the recipe's; None for all of it (`all`)."""
+    said = model_window or recipe_of(recipe).model_window
+    return None if said in (None, "all") else ModelWindow.parse(said)
+
+
+def _said(window: ModelWindow | None) -> str:
+    return str(window) if window else ""
 
 
 def _versions(classifier: str) -> dict[str, str]:
@@ -325,6 +346,14 @@ def _versions(classifier: str) -> dict[str, str]:
 
 def _installed(package: str) -> bool:
     return next(iter(importlib.metadata.distributions(name=package)), None) is not None
+
+
+def _augmented(fitted: Fitted | None) -> tuple[str, ...]:
+    """Say how much of what augmentation asked for lay outside the data."""
+    held = max((epoch.held for epoch in fitted.history), default=0.0) if fitted else 0.0
+    if not held:
+        return ()
+    return (f"{held:.1%} of what augmentation asked for lay outside the season and was held at its ends",)
 
 
 def _warnings(samples: Samples, job: _Job) -> tuple[str, ...]:

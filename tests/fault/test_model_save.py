@@ -15,7 +15,7 @@ import cropcube.model.checkpoint as checkpoint
 from cropcube.cube import objects
 
 folder, moment, trees = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-from cropcube.model.classifier import FitOptions
+from cropcube.model.fit_options import FitOptions
 from cropcube.model.fit import fit_classifier
 from tests.support.learning import make_project, make_samples, write_features
 from tests.unit.model.test_checkpoint import card_of

@@ -14,8 +14,8 @@ from cropcube.features.layout import feature_store_spec
 from cropcube.features.model_input import InputLayout
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import save_model
-from cropcube.model.classifier import FitOptions
 from cropcube.model.fit import fit_classifier
+from cropcube.model.fit_options import FitOptions
 from cropcube.samples.index import SampleIndex
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks, three_sets

@@ -14,7 +14,7 @@ import cropcube
 from cropcube import verbs
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.errors import MissingError, UsageError
-from cropcube.model.classifier import FitOptions
+from cropcube.model.fit_options import FitOptions
 from cropcube.pipeline.evaluate import EvaluateOptions
 from cropcube.pipeline.extract import ExtractOptions
 from cropcube.pipeline.features import FeaturesOptions

@@ -46,7 +46,23 @@ def train(
     features: Annotated[
         str, typer.Option("--features", metavar="NAME", help="median-5d, harmonic-2, annual-median, ...")
     ] = "median-5d",
-    classifier: Annotated[str, typer.Option("--classifier", metavar="cropnet|forest", help="What to fit.")] = "cropnet",
+    classifier: Annotated[
+        str, typer.Option("--classifier", metavar="cropnet|forest|boosting", help="What to fit.")
+    ] = "cropnet",
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="default|paper", help="CropNet: settings that go together; others override."),
+    ] = None,
+    model_window: Annotated[
+        str | None,
+        typer.Option(
+            "--model-window", metavar="MM-DD/MM-DD", help="Part of the season that the model sees (all), any year."
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option("--augment", metavar="none|paper", help="CropNet: changed copies of samples, drawn each epoch."),
+    ] = None,
     width: Annotated[
         int | None,
         typer.Option("--width", metavar="CHANNELS", help="CropNet: of every convolution (128, as published)."),
@@ -54,11 +70,18 @@ def train(
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="E", help="CropNet: passes (20); the best on validation is kept.")
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", metavar="E", help="CropNet: stop after so many epochs without a better one."),
+    ] = None,
     batch: Annotated[
         int | None, typer.Option("--batch", metavar="SAMPLES", help="CropNet: in a training step (64).")
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", metavar="RATE", help="CropNet: Adam's (0.001).")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", metavar="RATE", help="CropNet: AdamW's (0).")
     ] = None,
     class_weights: Annotated[
         str | None,
@@ -66,7 +89,14 @@ def train(
             "--class-weights", metavar="none|balanced|sqrt", help="CropNet: whether rare classes weigh more (sqrt)."
         ),
     ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option("--label-smoothing", metavar="PART", help="CropNet: of a label, spread over all classes (0)."),
+    ] = None,
     trees: Annotated[int | None, typer.Option("--trees", metavar="N", help="Forest: number of trees (200).")] = None,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", metavar="N", help="Boosting: trees for each class (100).")
+    ] = None,
     split: Annotated[
         str,
         typer.Option("--split", metavar="blocks|field|region|COLUMN", help="What is dealt as a whole to the sets."),
@@ -78,27 +108,32 @@ def train(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="Folder to write (PROJECT/model).")
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="CropNet: write TensorBoard's files beside log.csv.")
+    ] = False,
     project: ProjectOption = Path("."),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fit a classifier to labels, split by place into training, validation and test, and write it with its card."""
-    from cropcube.model.classifier import FitOptions
+    from cropcube.model.fit_options import FitOptions
     from cropcube.pipeline.labels import LabelFiles
-    from cropcube.pipeline.train import TrainOptions
+    from cropcube.pipeline.train import TrainOptions, window_of_words
     from cropcube.pipeline.train import train as run_train
     from cropcube.samples.places import SplitRule
 
     said = {
-        "width": width, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
-        "class_weights": class_weights, "trees": trees, "seed": seed, "threads": threads,
+        "recipe": recipe, "augment": augment, "width": width, "epochs": epochs, "patience": patience, "batch": batch,
+        "learning_rate": learning_rate, "weight_decay": weight_decay, "class_weights": class_weights,
+        "label_smoothing": label_smoothing, "trees": trees, "iterations": iterations, "seed": seed, "threads": threads,
     }  # fmt: skip
     fit = FitOptions.of_words(classifier, said)
     rules = {
         "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
     }  # fmt: skip
     files = LabelFiles.of_words(labels or (), label_field or (), rules)
-    options = TrainOptions(files, legend, features, classifier, SplitRule(split, block_m, regions), fit, model)
+    rule, window = SplitRule(split, block_m, regions), window_of_words(model_window, recipe)
+    options = TrainOptions(files, legend, features, classifier, rule, fit, model, window, tensorboard=tensorboard)
     summary = run_train(project, options, progress=None if quiet else _say_epoch)
     for warning in summary.warnings:
         show.note(f"warning: {warning}")

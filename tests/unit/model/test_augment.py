@@ -8,7 +8,8 @@ from scipy.interpolate import CubicSpline
 
 from cropcube.domain.model_card import Scaling
 from cropcube.errors import InvalidInputError
-from cropcube.model.augment import KNOTS, Augmentation, Augmenter, Drawn, TimeSpan, changed, draw, spline_basis
+from cropcube.features.model_input import InputLayout
+from cropcube.model.augment import KNOTS, Augmentation, Augmenter, Drawn, TimeSpan, changed, draw, spline_basis, suited
 
 SPAN = TimeSpan(start=15, steps=43, step_days=5)
 PUBLISHED = Augmentation()
@@ -122,10 +123,20 @@ def test_draws_are_those_of_the_text():
     assert found.factors[warped].std() == pytest.approx(0.10, rel=0.01)
 
 
-def test_a_window_too_short_to_scale_is_refused():
-    short = TimeSpan(0, 12, 7)
-    with pytest.raises(InvalidInputError, match="77 days"):
-        Augmenter(PUBLISHED, short, Scaling("reflectance", ((0.0,),), ((1.0,),)))
+def layout(steps, **changes):
+    return InputLayout("m", "median", ("B03",), (10,), tuple(steps), **changes)
+
+
+def test_a_short_window_is_shortened_by_half_at_most_and_terms_are_no_series():
+    weeks = [f"2021-03-{day:02d}" for day in (1, 8, 15, 22, 29)]
+    span = TimeSpan.of(layout(weeks))
+    assert (span.start, span.steps, span.step_days, span.days) == (0, 5, 7.0, 28.0)
+    assert suited(PUBLISHED, span) == replace(PUBLISHED, scale_days=7)
+    assert suited(PUBLISHED, SPAN) == PUBLISHED
+    assert suited(None, span) is None
+    assert TimeSpan.of(layout(weeks, window=(2, 5))) == TimeSpan(2, 3, 7.0)
+    assert TimeSpan.of(replace(layout(["constant", "cos1"]), kind="harmonic")) is None
+    assert suited(PUBLISHED, None) is None
 
 
 @pytest.mark.parametrize("wrong", [{"copies": 0}, {"shift_probability": 1.5}, {"warp": -0.1}, {"scale_days": -1}])

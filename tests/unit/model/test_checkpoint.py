@@ -10,8 +10,8 @@ from safetensors.numpy import save
 from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord
 from cropcube.errors import CropcubeError, InvalidInputError, MissingError, ResourceError
 from cropcube.model.checkpoint import CARD_NAME, load_model, load_samples, read_card, save_model
-from cropcube.model.classifier import FitOptions
 from cropcube.model.fit import fit_classifier
+from cropcube.model.fit_options import FitOptions
 from tests.support.learning import LEGEND, SPEC, make_project, make_samples, write_features
 
 FAST = FitOptions(width=8, epochs=1, batch=64, trees=5, threads=1)

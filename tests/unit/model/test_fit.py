@@ -1,8 +1,11 @@
 """Fitting: what can be learnt is learnt, the same seed gives the same model, and trouble is said."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +13,13 @@ import torch
 
 from cropcube.domain.legend import Legend
 from cropcube.errors import CropcubeError, InvalidInputError, UsageError
+from cropcube.model.augment import Augmentation
 from cropcube.model.baselines import majority_accuracy
-from cropcube.model.classifier import FitOptions, classify
+from cropcube.model.classifier import classify
+from cropcube.model.diary import Diary, Progress
 from cropcube.model.fit import fit_classifier
-from cropcube.model.fit_cropnet import class_weights
+from cropcube.model.fit_cropnet import _Fit, class_weights
+from cropcube.model.fit_options import FitOptions, recipe_of
 from cropcube.model.metrics import score
 from cropcube.samples.read import Samples
 from tests.support.learning import make_project, make_samples, write_features
@@ -58,7 +64,7 @@ def test_global_generators_and_threads_are_left_alone(samples):
 
 def test_the_epoch_that_is_best_on_validation_is_kept(samples):
     seen = []
-    fitted = fit_classifier("cropnet", FAST, samples.of_set("train"), samples.of_set("validation"), seen.append)
+    fitted = fit_classifier("cropnet", FAST, samples.of_set("train"), samples.of_set("validation"), Diary(seen.append))
     assert [epoch.number for epoch in seen] == [1, 2, 3]
     assert list(fitted.history) == seen
     best = max(seen, key=lambda epoch: epoch.macro_f1)
@@ -90,6 +96,7 @@ def test_a_loss_that_is_no_number_stops(samples, monkeypatch):
     with pytest.raises(CropcubeError) as caught:
         fit_classifier("cropnet", FAST, samples.of_set("train"))
     assert "loss is nan in epoch 1, batch 1" in caught.value.what
+    assert "Nothing of it was kept" in caught.value.next_step
     assert "--learning-rate" in caught.value.next_step
 
 
@@ -113,7 +120,7 @@ class NoTorch:
 sys.meta_path.insert(0, NoTorch())
 from pathlib import Path
 from cropcube.errors import MissingExtraError
-from cropcube.model.classifier import FitOptions
+from cropcube.model.fit_options import FitOptions
 from cropcube.model.fit import fit_classifier
 from tests.support.learning import make_project, make_samples, write_features
 project = make_project(Path(sys.argv[1]))
@@ -147,7 +154,8 @@ def test_class_weights_have_mean_one_over_the_samples(rule, wanted):
 @pytest.mark.parametrize(
     "wrong",
     [{"width": 0}, {"epochs": 0}, {"batch": -1}, {"trees": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")},
-     {"class_weights": "much"}, {"seed": -1}, {"threads": -1}],
+     {"class_weights": "much"}, {"seed": -1}, {"threads": -1}, {"patience": -1}, {"label_smoothing": 1.0},
+     {"weight_decay": -0.1}, {"iterations": 0}],
 )  # fmt: skip
 def test_options_that_cannot_work_are_named_with_what_can(wrong):
     with pytest.raises(InvalidInputError) as caught:
@@ -156,8 +164,58 @@ def test_options_that_cannot_work_are_named_with_what_can(wrong):
     assert f"--{name.replace('_', '-')}" in caught.value.next_step
 
 
-def test_settings_of_the_other_kind_of_classifier_are_refused():
+def test_settings_of_other_kinds_of_classifier_are_refused():
     assert FitOptions.of_words("forest", {"trees": 5, "width": None, "seed": 1}) == FitOptions(trees=5, seed=1)
-    for kind, said in (("forest", {"learning_rate": 1e-3}), ("cropnet", {"trees": 200})):
+    for kind, said in (
+        ("forest", {"learning_rate": 1e-3}), ("cropnet", {"trees": 200}), ("boosting", {"recipe": "paper"}),
+        ("forest", {"iterations": 5}), ("boosting", {"augment": "paper"}),
+    ):  # fmt: skip
         with pytest.raises(UsageError, match=f"belongs to --classifier .*, not to {kind}"):
             FitOptions.of_words(kind, said)
+
+
+def test_the_papers_recipe_is_as_published_and_what_is_said_overrides_it():
+    paper = FitOptions.of_words("cropnet", {"recipe": "paper"})
+    assert (paper.learning_rate, paper.batch, paper.epochs, paper.width) == (1e-4, 256, 50, 128)
+    assert (paper.class_weights, paper.weight_decay, paper.label_smoothing) == ("balanced", 0, 0)
+    assert paper.augment == Augmentation(2, True, 50, 1.0, 50, 0.5, 0.10, 0.25)
+    less = FitOptions.of_words("cropnet", {"recipe": "paper", "epochs": 2, "augment": "none"})
+    assert less == replace(paper, epochs=2, augment=None)
+    assert recipe_of("paper").model_window == "05-01/12-01"
+    for wrong in ({"recipe": "cake"}, {"augment": "much"}):
+        with pytest.raises(InvalidInputError, match="not known"):
+            FitOptions.of_words("cropnet", wrong)
+
+
+def test_settings_come_back_from_a_card():
+    for kind, options in (("cropnet", FitOptions.of_words("cropnet", {"recipe": "paper"})), ("forest", FAST)):
+        card = json.loads(json.dumps(options.for_card(kind) | {"best_epoch": 3}))
+        assert FitOptions.from_card(card).for_card(kind) == options.for_card(kind)
+
+
+def test_augmented_samples_are_learnt_and_what_was_held_is_said(samples):
+    changed = replace(FAST, augment=Augmentation(copies=1, shift_days=10, scale_days=50), epochs=2)
+    seen = []
+    fitted = fit_classifier(
+        "cropnet", changed, samples.of_set("train"), samples.of_set("validation"), Diary(seen.append)
+    )
+    assert fitted.options.augment.scale_days == 15  # a quarter of the 60 days from the first step to the last
+    assert 0 < seen[0].held < 0.2
+    assert "held at the ends" in str(seen[0])
+    assert fitted.scores.overall_accuracy > 0.8
+    plain = fit_classifier("cropnet", replace(changed, augment=None), samples.of_set("validation"))
+    assert plain.history[0].held == 0
+
+
+def test_fitting_stops_when_nothing_gets_better(samples, monkeypatch):
+    order = iter([0.5, 0.6, 0.4, 0.6, 0.55, 0.9])
+    monkeypatch.setattr(
+        "cropcube.model.fit_cropnet.score", lambda *_: SimpleNamespace(macro_f1=next(order), as_json=dict)
+    )
+    monkeypatch.setattr(_Fit, "progress", lambda self: Progress({}, tuple(self.history), {}))
+    few = samples.select(np.arange(len(samples)) % 7 == 0)
+    fitted = fit_classifier(
+        "cropnet", replace(FAST, epochs=6, patience=3), few.of_set("train"), few.of_set("validation")
+    )
+    assert [epoch.macro_f1 for epoch in fitted.history] == [0.5, 0.6, 0.4, 0.6, 0.55]
+    assert fitted.best_epoch == 2

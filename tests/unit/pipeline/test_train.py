@@ -15,7 +15,8 @@ from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
-from cropcube.model.classifier import FitOptions, classify
+from cropcube.model.classifier import classify
+from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
 from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.model_check import check_fit

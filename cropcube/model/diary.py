@@ -1,0 +1,147 @@
+"""What is kept of a fit while it goes on: every epoch said and logged, and all that going on needs.
+
+The work file holds the weights, the best weights so far, the optimiser's moments and the state of torch's generator in
+safetensors, with the history as JSON in its header. It is replaced whole after every epoch, so a fit that is killed
+goes on from its last finished epoch and ends with the very weights that it would have had.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cropcube.cube.objects import remove_file, replace_file
+from cropcube.errors import MissingExtraError
+from cropcube.model.classifier import Epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from cropcube.model.classifier import Tensors
+
+WORK_FILE, LOG = "unfinished.safetensors", "log.csv"
+TENSORBOARD = "tensorboard"
+"""Folder of TensorBoard's event files."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A fit after some of its epochs."""
+
+    tensors: Tensors
+    "Whatever going on needs."
+    history: tuple[Epoch, ...]
+    details: dict[str, Any]
+    "Whatever else, JSON-ready."
+
+
+@dataclass(frozen=True)
+class Diary:
+    """Where the progress of a fit goes; without a folder nothing is kept."""
+
+    say: Callable[[Epoch], None] | None = None
+    "Called after every epoch."
+    folder: Path | None = None
+    "Of the model."
+    made_of: str = ""
+    "Digest of all that decides the model: another's work file is not gone on with."
+    tensorboard: bool = False
+    "Whether to write TensorBoard's files as well."
+
+    def begin(self) -> Progress | None:
+        """Return how far a killed fit of the same had come; a work file of another, or a damaged one, is not looked at.
+
+        Raises
+        ------
+        MissingExtraError
+            If TensorBoard's files are wanted and it is not installed.
+        """
+        if self.tensorboard:
+            need_tensorboard()
+        if self.folder is None:
+            return None
+        try:
+            with safe_open(self.folder / WORK_FILE, "np") as file:
+                header = file.metadata() or {}
+                if header.get("made_of") != self.made_of:
+                    return None
+                details = json.loads(header["details"])
+                history = tuple(Epoch(**entry) for entry in json.loads(header["history"]))
+                return Progress({name: file.get_tensor(name) for name in file.keys()}, history, details)  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+            return None
+
+    def keep(self, progress: Progress) -> None:
+        """Take in an epoch: log it, write the work file, say it.
+
+        Raises
+        ------
+        ResourceError
+            If the disk is full or cannot be written.
+        """
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            header = {
+                "made_of": self.made_of,
+                "details": json.dumps(progress.details),
+                "history": json.dumps([vars(epoch) for epoch in progress.history]),
+            }
+            replace_file(self.folder / WORK_FILE, (save(dict(progress.tensors), header),), self.folder)
+            replace_file(self.folder / LOG, (_table(progress.history).encode(),), self.folder)
+            if self.tensorboard:
+                _to_tensorboard(self.folder / TENSORBOARD, progress.history[-1])
+        if self.say:
+            self.say(progress.history[-1])
+
+    def kept(self, epochs: int) -> str:
+        """Say what stands of a fit that broke down after so many good epochs."""
+        if self.folder is None or not epochs:
+            return "Nothing of it was kept."
+        return f"Its state after epoch {epochs} is kept in {self.folder / WORK_FILE}; a model that stood still stands."
+
+    def end(self) -> None:
+        """Remove the work file: the model stands."""
+        if self.folder is not None:
+            remove_file(self.folder / WORK_FILE, self.folder)
+
+
+def need_tensorboard() -> None:
+    """Check that TensorBoard is installed.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not, naming the extra.
+    """
+    if find_spec("tensorboard") is None:
+        raise MissingExtraError(
+            "--tensorboard needs TensorBoard, which is not installed",
+            f'pip install "cropcube[tensorboard]"; {LOG} beside the model has the same figures without it.',
+        )
+
+
+def _table(history: Sequence[Epoch]) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("epoch", "loss", "validation_macro_f1", "held"))
+    for epoch in history:
+        rows.writerow((epoch.number, epoch.loss, "" if epoch.macro_f1 is None else epoch.macro_f1, epoch.held))
+    return text.getvalue()
+
+
+def _to_tensorboard(folder: Path, epoch: Epoch) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    # an epoch that is fitted again replaces what a killed fit had written of it
+    with SummaryWriter(str(folder), purge_step=epoch.number) as writer:
+        writer.add_scalar("loss", epoch.loss, epoch.number)
+        if epoch.macro_f1 is not None:
+            writer.add_scalar("validation/macro-F1", epoch.macro_f1, epoch.number)
