@@ -163,7 +163,7 @@ def lay(files: Sequence[Labels], legend: Legend, grid: Grid, region: Region) -> 
     counts = Counter[str]()
     for labels in files:
         counts.update(labels.counted(region))
-    laid = Laid(zones, {OVERLAP: dropped} if dropped else {}, dict(counts), np.concatenate(ties))
+    laid = Laid(zones, {OVERLAP: dropped} if dropped else {}, dict(counts), np.unique(np.concatenate(ties), axis=0))
     _refuse_nothing(files, region, laid)
     return laid
 
@@ -173,14 +173,12 @@ def _together(files: Sequence[Labels], box: PixelBox) -> BoxLabels:
     whole = BoxLabels(
         np.zeros(box.shape, np.int32), np.zeros(box.shape, bool), {}, np.full(box.shape, -1), np.zeros((0, 2), int)
     )
-    first, taken = 0, UNLISTED
+    first, unlisted = 0, dict[str, int]()
     for labels in files:
         here = labels.on(box)
-        shift, taken = taken - UNLISTED, taken + len(here.unlisted)
-        order = {number: UNLISTED + shift + place for place, number in enumerate(sorted(here.unlisted))}
         numbers = here.numbers.copy()
-        for number, ours in order.items():
-            numbers[here.numbers == number] = ours
+        for number, name in here.unlisted.items():
+            numbers[here.numbers == number] = unlisted.setdefault(name, UNLISTED + len(unlisted))
         features = np.where(here.features >= 0, here.features + first, -1)
         both = (whole.numbers > 0) & (numbers > 0)
         tied = both & (whole.numbers == numbers) & (whole.features >= 0) & (features >= 0)
@@ -188,7 +186,7 @@ def _together(files: Sequence[Labels], box: PixelBox) -> BoxLabels:
         whole = BoxLabels(
             np.where(clash, 0, np.maximum(whole.numbers, numbers)),
             clash,
-            {**whole.unlisted, **{order[number]: name for number, name in here.unlisted.items()}},
+            {number: name for name, number in unlisted.items()},
             np.where(clash, -1, np.where(features >= 0, features, whole.features)),
             np.concatenate([whole.ties, here.ties + first, np.column_stack([whole.features[tied], features[tied]])]),
         )

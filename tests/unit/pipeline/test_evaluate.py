@@ -15,12 +15,15 @@ from cropcube.domain.grid import inside
 from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError, UsageError
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.model.metrics import score
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.report_files import detail_box, hectares_text, label_picture
+from cropcube.report.accuracy import Accuracy, differences
 from cropcube.run.options import RunOptions
+from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from tests.support.small_features import train_forest, write_features
 from tests.support.small_map import LEGEND, known_classes, small_project
@@ -102,6 +105,57 @@ def test_folds_score_every_labelled_pixel_once(project):
     assert summary.accuracy.scores.samples == len(load_samples(project.model_path, card))
     assert summary.accuracy.scores.overall_accuracy > 0.9
     assert "fitted anew 4 times" in summary.accuracy.basis
+
+
+def test_seeds_give_means_and_spreads(project, tmp_path: Path, capsys, monkeypatch):
+    from cropcube.pipeline import scoring
+    from cropcube_cli.commands.evaluate import evaluate as command
+
+    drawn, real_folds, real_fit = [], scoring.folds, scoring.fit_classifier
+
+    def spy_folds(block, label, count, seed):
+        drawn.append(("folds", seed))
+        return real_folds(block, label, count, seed)
+
+    def spy_fit(kind, options, *rest):
+        drawn.append(("fit", options.seed))
+        return real_fit(kind, options, *rest)
+
+    monkeypatch.setattr(scoring, "folds", spy_folds)
+    monkeypatch.setattr(scoring, "fit_classifier", spy_fit)
+    write_labels(project, tmp_path / "fields.tif", wrong_every=4)
+    files = LabelFiles.of(tmp_path / "fields.tif")
+    asked = EvaluateOptions(files, folds=3, seeds=3, split=SplitRule("field"))
+    summary = evaluate(project.root, asked)
+    figures = summary.as_dict()
+    assert figures["seeds"] == 3
+    assert len(summary.accuracy.repeats) == 3
+    spread = figures["spread"]["overall_accuracy"]
+    assert spread["values"] == [found.overall_accuracy for found in summary.accuracy.repeats]
+    assert spread["mean"] == pytest.approx(np.mean(spread["values"]))
+    assert spread["deviation"] == pytest.approx(np.std(spread["values"], ddof=1))
+    assert drawn == [one for seed in range(3) for one in [("folds", seed), *[("fit", seed)] * 3]]
+    assert set(figures["spread"]["f1"]) == set(LEGEND.names)
+    assert "fields" in summary.accuracy.basis
+    assert "3 seeds" in summary.accuracy.basis
+    again = evaluate(project.root, asked)
+    assert again.as_dict()["spread"] == figures["spread"]
+    command(labels=[tmp_path / "fields.tif"], folds=3, seeds=2, split="field", project=project.root, quiet=True)
+    assert "±" in capsys.readouterr().out
+
+
+def test_differences_are_paired_by_seed():
+    truth = np.array([0, 0, 1, 1])
+    said = {"a": ([0, 0, 1, 1], [0, 0, 1, 0]), "b": ([0, 0, 1, 0], [0, 0, 0, 0])}
+    runs = {name: tuple(score(truth, np.array(one), ("x", "y")) for one in both) for name, both in said.items()}
+    one, other = (Accuracy(name, "", found[0], repeats=found) for name, found in runs.items())
+    (found,) = differences(one, [other])
+    assert found.overall_accuracy.values == (0.25, 0.25)
+    assert found.overall_accuracy.deviation == 0
+    assert found.macro_f1.mean == pytest.approx(
+        np.mean([a.macro_f1 - b.macro_f1 for a, b in zip(*runs.values(), strict=True)])
+    )
+    assert found.as_dict()["than"] == "b"
 
 
 def test_no_fold_is_tested_on_blocks_that_it_was_fitted_to(project, monkeypatch):
@@ -249,6 +303,12 @@ def test_options_that_contradict_each_other_are_refused():
         EvaluateOptions(classifier="svm")
     with pytest.raises(InvalidInputError, match="1 folds"):
         EvaluateOptions(folds=1)
+    with pytest.raises(InvalidInputError, match="--seeds 0"):
+        EvaluateOptions(folds=3, seeds=0)
+    with pytest.raises(UsageError, match="--seeds goes with folds"):
+        EvaluateOptions(seeds=2)
+    with pytest.raises(UsageError, match="--split goes with folds"):
+        EvaluateOptions(split=SplitRule("field"))
     with pytest.raises(UsageError, match="scores the map"):
         EvaluateOptions(labels=LabelFiles.of(Path("x")), compare=("forest",))
 

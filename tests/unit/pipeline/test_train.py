@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import geopandas as gpd
 import numpy as np
@@ -18,9 +19,9 @@ from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.model.classifier import classify
 from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
-from cropcube.pipeline.labels import LabelFiles
+from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles
 from cropcube.pipeline.model_check import check_fit
-from cropcube.pipeline.train import UNOBSERVED, TrainOptions, train
+from cropcube.pipeline.train import SHARED_FIELD, UNOBSERVED, TrainOptions, train
 from cropcube.samples.index import SETS
 from cropcube.samples.labels import OVERLAP
 from cropcube.samples.places import SplitRule
@@ -147,6 +148,113 @@ def test_the_same_training_gives_the_same_model(project):
     other = train(project.root, options(project, fit=replace(FAST, seed=1))).card
     assert other.files["weights"] != cards[0].files["weights"]
     assert other.files["samples"] != cards[0].files["samples"]
+
+
+def split_of(project, **rule):
+    """Train on the fields, split otherwise; return the card and the samples."""
+    summary = train(project.root, options(project, split=SplitRule(**rule)))
+    return summary, load_samples(project.model_path, summary.card)
+
+
+def shared(index, name):
+    """Return the numbers of a column of the index that lie in two sets."""
+    values = [set(getattr(index.of_set(part), name).tolist()) for part in SETS]
+    return (values[0] & values[1]) | (values[0] & values[2]) | (values[1] & values[2])
+
+
+def test_whole_fields_are_dealt_and_their_borders_do_not_matter(project):
+    summary, index = split_of(project, by="field")
+    assert not shared(index, "field")
+    assert summary.card.split.by == "field"
+    assert summary.card.split.groups == len(np.unique(index.field)) == len(gpd.read_file(project.root / "fields.gpkg"))
+    assert set(summary.card.labels.dropped) == {UNOBSERVED}
+    assert index.counts(summary.card.class_names)["test"]["Maize"] > 0
+
+
+def test_fields_that_reach_over_blocks_are_in_one_set(project):
+    summary, index = split_of(project, block_m=100)
+    assert not shared(index, "block")
+    assert not shared(index, "field")
+    assert summary.card.labels.dropped[SHARED_FIELD] > 100
+
+
+def test_a_raster_has_patches_for_fields(project):
+    import rasterio
+
+    lattice = project.spec.grid.zones[0].lattice
+    whole = lattice.box_of_bounds((LEFT, TOP - SIDE_M, LEFT + SIDE_M, TOP), 10)
+    codes = np.array([0, 1200, 1110, 9120], np.uint16)[fields(whole)]
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": whole.height, "width": whole.width}
+    with rasterio.open(project.root / "f.tif", "w", **profile, crs=lattice.crs, transform=whole.transform) as file:
+        file.write(codes, 1)
+    given = {"labels": LabelFiles.of(project.root / "f.tif"), "split": SplitRule("field")}
+    summary = train(project.root, options(project, **given))
+    index = load_samples(project.model_path, summary.card)
+    assert not shared(index, "field")
+    assert summary.card.split.groups > 50
+
+
+def test_regions_of_a_file_are_dealt(project):
+    edges = np.linspace(LEFT - 100, LEFT + SIDE_M - 300, 6)
+    strips = [box(left, TOP - SIDE_M, right, TOP) for left, right in pairwise(edges)]
+    gpd.GeoDataFrame(geometry=strips, crs=32631).to_file(project.root / "strips.gpkg")
+    summary, index = split_of(project, by="region", regions=project.root / "strips.gpkg")
+    assert summary.card.split.groups == 5
+    assert not shared(index, "block")
+    x = LEFT + 10 * (index.col - LEFT // 10) + 5
+    np.testing.assert_array_equal(index.block, np.searchsorted(edges, x) - 1)
+    assert summary.card.labels.dropped[WITHOUT_PLACE] > 100
+    gpd.GeoDataFrame(geometry=strips[:1], crs=32631).to_file(project.root / "one.gpkg")
+    with pytest.raises(InvalidInputError, match="1 groups by region"):
+        split_of(project, by="region", regions=project.root / "one.gpkg")
+
+
+def test_values_of_a_column_are_dealt(project):
+    path = project.root / "fields.gpkg"
+    frame = gpd.read_file(path)
+    frame["farm"] = [f"farm {i % 9}" if i % 10 else None for i in range(len(frame))]
+    frame.to_file(path)
+    summary, index = split_of(project, by="farm")
+    assert summary.card.split.groups == 9
+    assert summary.card.split.words == "values of farm"
+    assert not shared(index, "block")
+    assert not shared(index, "field")
+    assert summary.card.labels.dropped[WITHOUT_PLACE] > 100
+    with pytest.raises(InvalidInputError, match="no field 'barn'") as caught:
+        split_of(project, by="barn")
+    assert "farm" in caught.value.next_step
+
+
+def test_a_class_of_one_field_is_learnt_warned_of_and_marked_untestable(project):
+    path = project.root / "fields.gpkg"
+    frame = gpd.read_file(path)
+    frame.loc[40, "crop"] = 77
+    frame.to_file(path)
+    for rule in ({"by": "field"}, {"block_m": 160}):
+        summary, index = split_of(project, **rule)
+        assert summary.card.split.untestable == ("Hops",)
+        assert summary.as_dict()["untestable"] == ["Hops"]
+        assert any("single place" in warning and "Hops" in warning for warning in summary.warnings)
+        assert index.of_set("train").counts(summary.card.class_names)["train"]["Hops"] > 0
+        assert not (index.label[index.part > 0] == 4).any()
+
+
+def test_labels_of_one_class_are_refused(project):
+    path = project.root / "fields.gpkg"
+    frame = gpd.read_file(path)
+    frame[frame["crop"] == 1200].to_file(path)
+    with pytest.raises(InvalidInputError, match=r"1 class \(Maize\)"):
+        train(project.root, options(project))
+    assert not project.model_path.exists()
+
+
+def test_labels_of_another_season_are_refused(project):
+    path = project.root / "fields.gpkg"
+    frame = gpd.read_file(path)
+    frame.assign(start_date="2016-01-01", end_date="2016-12-31").to_file(path)
+    with pytest.raises(InvalidInputError, match="2019-03-01/2019-05-10"):
+        train(project.root, options(project))
+    assert not project.model_path.exists()
 
 
 @pytest.mark.parametrize("change", ["nothing", "labels", "seed", "features", "damage"])
