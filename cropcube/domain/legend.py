@@ -6,7 +6,10 @@ import colorsys
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
 MAX_CLASSES = 254
 """Rows that fit uint8 beside 0 (no data), with 255 left free."""
 COLOUR = re.compile(r"#[0-9a-f]{6}")
+CODE_HEADINGS = ("code", "codes", "ewoc_code", "hcat_code", "hcat3_code", "hcat4_code", "ec:hcat_code", "crop:code")
+NAME_HEADINGS = ("name", "class", "label", "class_name", "label_full", "hcat3_name", "ec:hcat_name", "crop:name")
+COLOUR_HEADINGS = ("colour", "color")
+"""Columns of a legend with a heading; all others are left alone. All code columns count, the first names the class."""
+SEPARATOR = "|"
+"""Between several codes in one cell."""
+_WORLDCEREAL = re.compile(r"\d{2}-\d{2}-\d{2}-\d{3}-\d")
 _FORMAT = "A legend is CSV with one line a class: code,name[,colour]; 1200,maize,#f5c542 for example."
 
 
@@ -34,6 +44,8 @@ class LegendClass:
     "Name for people, unique in its legend."
     colour: str
     "`#rrggbb`."
+    also: tuple[str, ...] = ()
+    "Further codes that mean the class in labels: whole numbers or words."
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -61,12 +73,14 @@ class Legend:
             )
         for entry in self.classes:
             _check_class(entry)
-        self._refuse_repeated("code", self.codes, "A code stands for one class; give each line its own")
-        names = [plain(name) for name in self.names]
+        self._refuse_repeated("code", [(entry.code, *map(_key, entry.also)) for entry in self.classes], _ONE_CLASS)
+        names = [(plain(entry.name),) for entry in self.classes]
         self._refuse_repeated("name", names, "Names are compared without case, blanks, hyphens and underscores")
 
-    def _refuse_repeated(self, what: str, values: Sequence[object], rule: str) -> None:
-        repeated = [entry for entry, value in zip(self.classes, values, strict=True) if list(values).count(value) > 1]
+    def _refuse_repeated(self, what: str, keys: Sequence[tuple[object, ...]], rule: str) -> None:
+        uses = Counter(key for mine in keys for key in set(mine))
+        pairs = zip(self.classes, keys, strict=True)
+        repeated = [entry for entry, mine in pairs if any(uses[key] > 1 for key in mine)]
         if repeated:
             raise InvalidInputError(
                 f"the legend has a {what} more than once: {', '.join(f'{c.code} {c.name}' for c in repeated)}",
@@ -80,7 +94,11 @@ class Legend:
 
     @classmethod
     def parse(cls, text: str, source: str = "legend") -> Legend:
-        """Read CSV lines `code,name[,colour]`; a heading line is allowed, missing colours are chosen distinct.
+        """Read CSV lines `code,name[,colour]`; missing colours are chosen distinct.
+
+        With a heading line the columns may come in any order, with others among them, and codes may be words. Several
+        codes mean one class where they stand in one cell (`1101|1102`), in several columns of codes, or on several
+        lines with the same name; the first is the one that the map keeps.
 
         Parameters
         ----------
@@ -94,14 +112,8 @@ class Legend:
         InvalidInputError
             Naming the line that cannot be used.
         """
-        lines = [(i, row) for i, row in enumerate(csv.reader(io.StringIO(text.removeprefix("\ufeff"))), 1) if any(row)]
-        lines = [(i, [cell.strip() for cell in row]) for i, row in lines if not row[0].lstrip().startswith("#")]
-        if lines and [cell.lower() for cell in lines[0][1]][:2] == ["code", "name"]:
-            lines = lines[1:]
-        if not lines:
-            raise InvalidInputError(f"{source} holds no class", _FORMAT)
         try:
-            return cls.of([_parse_line(number, row, source) for number, row in lines])
+            return cls(_classes(_lines(text, source)))
         except InvalidInputError as error:
             where = "" if error.what.startswith(source) else f"{source}: "
             raise InvalidInputError(where + error.what, error.next_step) from None
@@ -109,19 +121,25 @@ class Legend:
     @classmethod
     def of(cls, rows: Iterable[tuple[int, str, str]]) -> Legend:
         """Return a legend of (code, name, colour) rows; an empty colour is chosen distinct from all others."""
-        rows = list(rows)
-        taken = {colour.lower() for _, _, colour in rows if colour}
-        fresh = (colour for colour in _distinct_colours() if colour not in taken)
-        return cls(tuple(LegendClass(code, name, (colour or next(fresh)).lower()) for code, name, colour in rows))
+        return cls(_classes([_Line((code,), name, colour.lower()) for code, name, colour in rows]))
 
     @classmethod
     def from_json(cls, rows: Sequence[Mapping[str, Any]]) -> Legend:
         """Return the legend that `as_json` wrote."""
-        return cls(tuple(LegendClass(int(row["code"]), str(row["name"]), str(row["colour"])) for row in rows))
+        return cls(
+            tuple(
+                LegendClass(int(row["code"]), str(row["name"]), str(row["colour"]), tuple(row.get("also", ())))
+                for row in rows
+            )
+        )
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return the classes as JSON-ready records."""
-        return [{"code": c.code, "name": c.name, "colour": c.colour} for c in self.classes]
+        rows: list[dict[str, Any]] = [{"code": c.code, "name": c.name, "colour": c.colour} for c in self.classes]
+        for row, entry in zip(rows, self.classes, strict=True):
+            if entry.also:
+                row["also"] = list(entry.also)
+        return rows
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -139,14 +157,23 @@ class Legend:
     def row_of(self, value: object) -> int:
         """Return the 1-based row that a label value means by code or by name, or 0 for none.
 
-        Whole numbers (also as text, `1200` or `1200.0`) are codes; other text is a name, compared without case and
-        with blanks, hyphens and underscores alike.
+        Whole numbers (also as text, `1200` or `1200.0`, and WorldCereal's `11-01-06-000-0`) are codes; other text is a
+        code in words or a name, compared without case and with blanks, hyphens and underscores alike.
         """
         code = _as_code(value)
-        if code is not None and code in self.codes:
-            return self.codes.index(code) + 1
-        names = [plain(name) for name in self.names]
-        return names.index(plain(str(value))) + 1 if plain(str(value)) in names else 0
+        if code is not None and code in self._rows:
+            return self._rows[code]
+        return self._rows.get(plain(str(value)), 0)
+
+    @cached_property
+    def _rows(self) -> dict[int | str, int]:
+        """Row by code and by plain name; codes come first."""
+        rows: dict[int | str, int] = {}
+        for row, entry in enumerate(self.classes, 1):
+            rows |= dict.fromkeys((entry.code, *map(_key, entry.also)), row)
+        for row, name in enumerate(self.names, 1):
+            rows.setdefault(plain(name), row)
+        return rows
 
     def rows_of(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Return `row_of` every element of an array of any shape, as uint8."""
@@ -168,6 +195,8 @@ def _as_code(value: object) -> int | None:
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
     text = str(value).strip()
+    if _WORLDCEREAL.fullmatch(text):
+        return int(text.replace("-", ""))
     return int(text.split(".")[0]) if re.fullmatch(r"\d{1,18}(\.0+)?", text) else None
 
 
@@ -185,13 +214,101 @@ def _check_class(entry: LegendClass) -> None:
         )
 
 
-def _parse_line(number: int, row: list[str], source: str) -> tuple[int, str, str]:
-    if not 2 <= len(row) <= 3:
-        raise InvalidInputError(f"{source} line {number} has {len(row)} columns", _FORMAT)
-    code = _as_code(row[0])
-    if code is None:
-        raise InvalidInputError(f"{source} line {number}: code {row[0]!r} is not a positive whole number", _FORMAT)
-    return code, row[1], row[2].lower() if len(row) == 3 else ""
+@dataclass(frozen=True)
+class _Line:
+    """One line of a legend file."""
+
+    codes: tuple[int | str, ...]
+    "Whole numbers, or words."
+    name: str
+    colour: str
+    "Empty if none is given."
+
+
+def _lines(text: str, source: str) -> list[_Line]:
+    """Return the lines of a legend file that hold classes."""
+    text = text.removeprefix("\ufeff")
+    first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
+    delimiter = max(",;\t", key=first.count)
+    found = [(i, row) for i, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1) if any(row)]
+    rows = [(i, [cell.strip() for cell in row]) for i, row in found if not row[0].lstrip().startswith("#")]
+    columns = _columns(rows[0][1]) if rows else None
+    if columns is not None:
+        rows = rows[1:]
+    if not rows:
+        raise InvalidInputError(f"{source} holds no class", _FORMAT)
+    return [_parse_line(row, columns, f"{source} line {number}") for number, row in rows]
+
+
+def _columns(row: list[str]) -> tuple[list[int], int, int | None] | None:
+    """Return where codes, name and colour stand if a row is a heading."""
+    words = [cell.casefold() for cell in row]
+    codes = [place for place, word in enumerate(words) if word in CODE_HEADINGS]
+    names = [words.index(word) for word in NAME_HEADINGS if word in words]
+    colours = [words.index(word) for word in COLOUR_HEADINGS if word in words]
+    return (codes, names[0], next(iter(colours), None)) if codes and names else None
+
+
+def _parse_line(row: list[str], columns: tuple[list[int], int, int | None] | None, where: str) -> _Line:
+    if columns is None:
+        if not 2 <= len(row) <= 3:
+            raise InvalidInputError(f"{where} has {len(row)} columns", _FORMAT)
+        code = _as_code(row[0])
+        if code is None:
+            raise InvalidInputError(
+                f"{where}: code {row[0]!r} is not a positive whole number",
+                f"{_FORMAT} Codes in words need a heading line: code,name.",
+            )
+        return _Line((code,), row[1], row[2].lower() if len(row) == 3 else "")
+    codes, name, colour = columns
+    if max(*codes, name) >= len(row):
+        raise InvalidInputError(f"{where} has {len(row)} columns, fewer than the heading", _FORMAT)
+    said = [part.strip() for place in codes for part in row[place].split(SEPARATOR) if part.strip()]
+    wrong = [part for part in said if _as_code(part) is None and re.fullmatch(r"-?\d+(\.\d+)?", part)]
+    if wrong or not said:
+        problem = f"code {wrong[0]!r} is not a positive whole number" if wrong else "there is no code"
+        raise InvalidInputError(f"{where}: {problem}", _FORMAT)
+    shade = row[colour].lower() if colour is not None and colour < len(row) else ""
+    return _Line(tuple(_key(part) for part in said), row[name], shade)
+
+
+def _classes(lines: list[_Line]) -> tuple[LegendClass, ...]:
+    """Return the classes of lines: those of one name are one; numbers and colours that are lacking are chosen."""
+    together: dict[str, list[_Line]] = {}
+    for line in lines:
+        together.setdefault(plain(line.name) or repr(line.codes), []).append(line)
+    _refuse_twice(together)
+    taken = {line.colour for line in lines if line.colour}
+    fresh = (colour for colour in _distinct_colours() if colour not in taken)
+    numbers = count(max((code for line in lines for code in line.codes if isinstance(code, int)), default=0) + 1)
+    found = []
+    for mine in together.values():
+        codes = list(dict.fromkeys(code for line in mine for code in line.codes))
+        first = next((code for code in codes if isinstance(code, int)), None)
+        also = tuple(str(code) for code in codes if code != first)
+        colour = next((line.colour for line in mine if line.colour), "") or next(fresh)
+        found.append(LegendClass(next(numbers) if first is None else first, mine[0].name, colour, also))
+    return tuple(found)
+
+
+def _refuse_twice(together: dict[str, list[_Line]]) -> None:
+    """Refuse a code on two lines of one class; on lines of two classes the legend itself refuses it."""
+    for mine in together.values():
+        uses = Counter(code for line in mine for code in set(line.codes))
+        code, times = uses.most_common(1)[0]
+        if times > 1:
+            raise InvalidInputError(
+                f"the legend has a code more than once: {code} {mine[0].name}", f"{_ONE_CLASS}; remove the others."
+            )
+
+
+def _key(code: int | str) -> int | str:
+    """Return a code as it is compared: a whole number, or plain words."""
+    number = _as_code(code)
+    return plain(str(code)) if number is None else number
+
+
+_ONE_CLASS = "A code stands for one class; give each line its own"
 
 
 def _distinct_colours() -> Iterable[str]:

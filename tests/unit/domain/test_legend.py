@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cropcube.domain.legend import MAX_CLASSES, Legend
+from cropcube.domain.legend import MAX_CLASSES, Legend, LegendClass
 from cropcube.errors import InvalidInputError
 
 
@@ -37,7 +37,11 @@ def test_a_chosen_colour_avoids_those_given():
         ("", "holds no class"),
         ("code,name\n", "holds no class"),
         ("1,a\n2,b\n1,c", "a code more than once: 1 a, 1 c"),
-        ("1,Winter wheat\n2,winter-WHEAT", "a name more than once: 1 Winter wheat, 2 winter-WHEAT"),
+        ("1,a\n2,b\n2,B", "a code more than once: 2 b"),
+        ("code,name\n1|x,a\nX,b", "a code more than once: 1 a, 2 b"),
+        ("code,name\n-1,a", "line 2: code '-1' is not a positive whole number"),
+        ("code,name\n,a", "line 2: there is no code"),
+        ("name,code\na", "line 2 has 1 columns, fewer than the heading"),
         ("0,nothing", "code 0"),
         ("-3,nothing", "line 1: code '-3' is not a positive whole number"),
         ("1.5,nothing", "line 1: code '1.5' is not a positive whole number"),
@@ -58,11 +62,37 @@ def test_what_is_refused_names_file_and_place(text, part):
 
 
 def test_advice_is_about_what_is_repeated():
-    for text, wanted, other in (("1,a\n1,b", "A code stands", "case"), ("1,a\n2,A", "without case", "code")):
-        with pytest.raises(InvalidInputError) as caught:
-            Legend.parse(text)
-        assert wanted in caught.value.next_step
-        assert other not in caught.value.next_step
+    with pytest.raises(InvalidInputError) as caught:
+        Legend.parse("1,a\n1,b")
+    assert "A code stands" in caught.value.next_step
+    with pytest.raises(InvalidInputError) as caught:
+        Legend((LegendClass(1, "a", "#000000"), LegendClass(2, "A", "#111111")))
+    assert "without case" in caught.value.next_step
+
+
+def test_several_codes_mean_one_class():
+    text = """region;hcat_code;name;ewoc_code;colour
+Flanders;3301010500|3301010501;Maize;11-01-06-000-0;#F5C542
+Flanders;3301010101;Winter wheat;11-01-01-000-1;
+Wallonia;MAI;maize;;
+"""
+    legend = Legend.parse(text)
+    assert legend.names == ("Maize", "Winter wheat")
+    assert legend.codes == (3301010500, 3301010101)
+    assert legend.classes[0].colour == "#f5c542"
+    for value, row in (
+        (3301010501, 1), ("1101060000", 1), ("11-01-06-000-0", 1), (1101060000.0, 1), ("mai", 1), ("maize", 1),
+        (1101010001, 2), ("11-01-01-000-1", 2), ("11-01-01-000-2", 0), ("Flanders", 0),
+    ):  # fmt: skip
+        assert legend.row_of(value) == row, value
+    assert Legend.from_json(legend.as_json()) == legend
+    assert legend.rows_of(np.array([1101010001, 5, 3301010500])).tolist() == [2, 0, 1]
+
+
+def test_codes_in_words_get_numbers_of_their_own():
+    legend = Legend.parse("code,name\nWW,winter wheat\n7,maize\nGR,grass")
+    assert legend.codes == (8, 7, 9)
+    assert [legend.row_of(value) for value in ("ww", "WW ", "grass", 7, "gr", 8)] == [1, 1, 3, 2, 3, 1]
 
 
 @pytest.mark.parametrize(
