@@ -11,7 +11,7 @@ from cropcube.errors import InvalidInputError
 
 CARD_VERSION = 1
 """Raised when an older reader would misunderstand the card."""
-CLASSIFIERS = ("cropnet", "forest")
+CLASSIFIERS = ("cropnet", "forest", "boosting")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ModelCard:
     """What a model is, what it was made from, and how well it did on its validation blocks."""
 
     classifier: str
-    "`cropnet` or `forest`."
+    "`cropnet`, `forest` or `boosting`."
     feature: str
     "Name of the feature store, `median-15d` for example."
     feature_spec: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Array in, array out: masks, medians, harmonics, indices, gap filling and packing."""
+"""Array in, array out: masks, medians, harmonics, indices, gap filling, packing and trees."""
 
 from cropcube.kernels.gapfill import gap_fill
 from cropcube.kernels.harmonic import harmonic_design, harmonic_fit
@@ -6,15 +6,18 @@ from cropcube.kernels.indices import INDICES, spectral_index
 from cropcube.kernels.masks import clear_mask
 from cropcube.kernels.median import window_median
 from cropcube.kernels.pack import Rows, pack_samples
+from cropcube.kernels.trees import Trees, sum_trees
 
 __all__ = [
     "INDICES",
     "Rows",
+    "Trees",
     "clear_mask",
     "gap_fill",
     "harmonic_design",
     "harmonic_fit",
     "pack_samples",
     "spectral_index",
+    "sum_trees",
     "window_median",
 ]

@@ -19,3 +19,15 @@ def pack_samples(
     rows: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+def sum_trees(
+    inputs: NDArray[np.float32],
+    first: NDArray[np.int64],
+    column: NDArray[np.int32],
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    feature: NDArray[np.int32],
+    threshold: NDArray[np.float64],
+    value: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    threads: int,
+) -> None: ...

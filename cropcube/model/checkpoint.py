@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 from cropcube.cube.objects import discard_leftovers, replace_file
 from cropcube.domain.model_card import ModelCard
 from cropcube.errors import InvalidInputError, MissingError, ResourceError
+from cropcube.model.boosting import BoostingClassifier
 from cropcube.model.classifier import need_torch
 from cropcube.model.forest import ForestClassifier
 from cropcube.samples.index import SampleIndex
@@ -121,6 +122,8 @@ def load_samples(folder: Path, card: ModelCard) -> SampleIndex:
 def _classifier(card: ModelCard, tensors: Tensors) -> Classifier:
     if card.classifier == "forest":
         return ForestClassifier(tensors)
+    if card.classifier == "boosting":
+        return BoostingClassifier(tensors)
     need_torch()
     from cropcube.model.cropnet import CropNetClassifier
 

@@ -30,7 +30,7 @@ class Classifier(Protocol):
 
     @property
     def kind(self) -> str:
-        """`cropnet` or `forest`."""
+        """`cropnet`, `forest` or `boosting`."""
 
     @property
     def classes(self) -> int:

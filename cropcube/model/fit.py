@@ -1,4 +1,4 @@
-"""Fitting a classifier of either kind to samples."""
+"""Fitting a classifier of any kind to samples."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import numpy as np
 
 from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ResourceError
+from cropcube.model.boosting import fit_boosting
 from cropcube.model.classifier import Fitted, classify, need_torch
 from cropcube.model.diary import Diary
 from cropcube.model.forest import fit_forest
 from cropcube.model.metrics import score
 
 if TYPE_CHECKING:
+    from cropcube.model.classifier import Classifier
     from cropcube.model.fit_options import FitOptions
     from cropcube.samples.read import Samples
 
-FOREST_BYTES = 8 * 2**30
+IN_MEMORY_BYTES = 8 * 2**30
 """scikit-learn fits in memory; more training inputs than this are refused."""
 
 
@@ -33,7 +35,7 @@ def fit_classifier(
     Parameters
     ----------
     kind
-        `cropnet` or `forest`.
+        `cropnet`, `forest` or `boosting`.
     options
         Its settings; the same options and samples give the same classifier (CropNet: with as many threads).
     train
@@ -50,7 +52,7 @@ def fit_classifier(
     MissingExtraError
         For CropNet without PyTorch, or TensorBoard's files without TensorBoard.
     ResourceError
-        If a forest's training inputs do not fit the memory.
+        If the training inputs of a forest or of boosted trees do not fit the memory.
     CropcubeError
         If CropNet's loss is no longer a number.
     """
@@ -69,22 +71,28 @@ def fit_classifier(
         from cropcube.model.fit_cropnet import fit_cropnet
 
         return fit_cropnet(options, train, validation, diary or Diary())
-    return _forest(options, train, validation)
+    return _in_memory(kind, options, train, validation)
 
 
-def _forest(options: FitOptions, train: Samples, validation: Samples | None) -> Fitted:
+def _in_memory(kind: str, options: FitOptions, train: Samples, validation: Samples | None) -> Fitted:
+    """Fit one of scikit-learn's, which take all inputs at once."""
     bands, steps = train.layout.shape
     needed = len(train) * bands * steps * 4
-    if needed > FOREST_BYTES:
+    if needed > IN_MEMORY_BYTES:
         raise ResourceError(
-            f"a forest of {len(train)} samples needs {needed / 2**30:.1f} GiB of inputs in memory, "
-            f"{FOREST_BYTES / 2**30:.0f} GiB is the bound",
+            f"a {kind} of {len(train)} samples needs {needed / 2**30:.1f} GiB of inputs in memory, "
+            f"{IN_MEMORY_BYTES / 2**30:.0f} GiB is the bound",
             "Use --classifier cropnet, which streams, or fewer labels.",
         )
     scaling = train.measure_scaling()
-    settings = {"n_estimators": options.trees, "min_samples_leaf": options.min_leaf, "random_state": options.seed}
-    jobs = {"n_jobs": options.threads or -1}
-    fitted = fit_forest(train.inputs(scaling), train.classes, len(train.legend), settings | jobs)
+    inputs, size = train.inputs(scaling), len(train.legend)
+    fitted: Classifier
+    if kind == "forest":
+        settings = {"n_estimators": options.trees, "min_samples_leaf": options.min_leaf, "random_state": options.seed}
+        fitted = fit_forest(inputs, train.classes, size, settings | {"n_jobs": options.threads or -1})
+    else:
+        rounds = {"max_iter": options.iterations, "random_state": options.seed}
+        fitted = fit_boosting(inputs, train.classes, size, rounds, options.threads or None)
     found = None
     if validation is not None:
         predicted = classify(fitted, validation, scaling, max(1, options.threads)).argmax(axis=1)

@@ -54,7 +54,7 @@ class EvaluateOptions:
     split: SplitRule | None = None
     "What the folds are dealt by; None as the model's sets were, by blocks if that was a column or regions."
     classifier: str | None = None
-    "`cropnet` or `forest`; None for the trained model's own kind."
+    "`cropnet`, `forest` or `boosting`; None for the trained model's own kind."
     compare: tuple[str, ...] = ()
     "Other kinds of classifier, scored on the same pixels and set beside it."
     model: Path | None = None

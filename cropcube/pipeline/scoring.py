@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cropcube.samples.index import SampleIndex
     from cropcube.samples.read import Samples
 
-NAMES = {"cropnet": "CropNet", "forest": "Random forest"}
+NAMES = {"cropnet": "CropNet", "forest": "Random forest", "boosting": "Gradient boosting"}
 """Classifiers as people call them."""
 
 
@@ -65,7 +65,7 @@ def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy
     contest
         See there.
     kind
-        `cropnet` or `forest`; the trained model's own kind is not fitted again.
+        `cropnet`, `forest` or `boosting`; the trained model's own kind is not fitted again.
     trained
         The trained model.
     """

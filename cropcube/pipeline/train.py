@@ -62,7 +62,7 @@ class TrainOptions:
     feature: str = "median-5d"
     "Name of the feature store."
     classifier: str = "cropnet"
-    "`cropnet` or `forest`."
+    "`cropnet`, `forest` or `boosting`."
     split: SplitRule = field(default_factory=SplitRule)
     "What is dealt as a whole to training, validation and test."
     fit: FitOptions = field(default_factory=FitOptions)

@@ -52,11 +52,11 @@ def evaluate(
     regions: RegionsOption = None,
     classifier: Annotated[
         str | None,
-        typer.Option("--classifier", metavar="cropnet|forest", help="Classifier to score (none: the trained one's)."),
+        typer.Option("--classifier", metavar="cropnet|forest|boosting", help="Classifier to score (none: the trained one's)."),
     ] = None,
     compare: Annotated[
         list[str] | None,
-        typer.Option("--compare", metavar="cropnet|forest", help="Another classifier, scored on the same pixels."),
+        typer.Option("--compare", metavar="cropnet|forest|boosting", help="Another classifier, scored on the same pixels."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="Model folder (default: the project's own, model/).")

@@ -14,7 +14,7 @@ from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
 from tests.support.learning import LEGEND, SPEC, make_project, make_samples, write_features
 
-FAST = FitOptions(width=8, epochs=1, batch=64, trees=5, threads=1)
+FAST = FitOptions(width=8, epochs=1, batch=64, trees=5, iterations=5, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def samples(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted(samples):
-    return {kind: fit_classifier(kind, FAST, samples) for kind in ("forest", "cropnet")}
+    return {kind: fit_classifier(kind, FAST, samples) for kind in ("forest", "boosting", "cropnet")}
 
 
 def card_of(kind, fitted, samples):
@@ -47,7 +47,7 @@ def saved(tmp_path, fitted, samples):
     return tmp_path / "model"
 
 
-@pytest.mark.parametrize("kind", ["forest", "cropnet"])
+@pytest.mark.parametrize("kind", ["forest", "boosting", "cropnet"])
 def test_a_saved_model_predicts_the_same(tmp_path, kind, fitted, samples):
     card = save_model(tmp_path, fitted[kind].classifier, card_of(kind, fitted[kind], samples), samples.index)
     classifier, again = load_model(tmp_path)

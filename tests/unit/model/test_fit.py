@@ -25,7 +25,7 @@ from cropcube.samples.read import Samples
 from tests.support.learning import make_project, make_samples, write_features
 
 ROOT = Path(__file__).parents[3]
-FAST = FitOptions(width=8, epochs=3, batch=32, learning_rate=5e-3, trees=20, threads=1)
+FAST = FitOptions(width=8, epochs=3, batch=32, learning_rate=5e-3, trees=20, iterations=20, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def samples(tmp_path_factory):
     return make_samples(project, write_features(project), spacing=3)
 
 
-@pytest.mark.parametrize(("kind", "floor"), [("forest", 0.95), ("cropnet", 0.9)])
+@pytest.mark.parametrize(("kind", "floor"), [("forest", 0.95), ("boosting", 0.9), ("cropnet", 0.9)])
 def test_places_never_seen_are_classified(samples, kind, floor):
     fitted = fit_classifier(kind, FAST, samples.of_set("train"), samples.of_set("validation"))
     test = samples.of_set("test")
@@ -44,13 +44,15 @@ def test_places_never_seen_are_classified(samples, kind, floor):
     assert majority_accuracy(samples.of_set("train").counts(), test.counts()) < 0.7
 
 
-@pytest.mark.parametrize("kind", ["forest", "cropnet"])
+@pytest.mark.parametrize("kind", ["forest", "boosting", "cropnet"])
 def test_same_seed_same_classifier_and_others_differ(samples, kind):
     train = samples.of_set("train")
     one, same = (fit_classifier(kind, FAST, train).classifier.tensors() for _ in range(2))
     assert one.keys() == same.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], same[name])
+    if kind == "boosting":
+        return  # nothing is drawn: every sample and every feature is in every tree
     other = fit_classifier(kind, FitOptions(**{**vars(FAST), "seed": 1}), train).classifier.tensors()
     assert any(one[name].shape != other[name].shape or (one[name] != other[name]).any() for name in one)
 
@@ -85,7 +87,7 @@ def test_classes_of_the_legend_without_samples_are_columns_too(samples):
     wider = Legend.parse("1200,Maize\n1110,Winter wheat\n9120,Grass\n7,Rare")
     train = samples.of_set("validation")
     more = Samples(train.source, train.layout, train.index, wider)
-    for kind in ("forest", "cropnet"):
+    for kind in ("forest", "boosting", "cropnet"):
         found = classify(fit_classifier(kind, FAST, more).classifier, more, more.measure_scaling())
         assert found.shape == (len(more), 4)
         assert (found.argmax(axis=1) < 3).all()
