@@ -1,4 +1,4 @@
-"""The shipped sample, as arrays: pixels, dates, clouds and labels are real."""
+"""The shipped samples, as arrays: pixels, dates, clouds and labels are real."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PATCH = "0000280849BAC91C_32631_2018-08-01_2019-11-30"
+"""The square behind `cropcube demo`, all bands."""
+COARSE_PATCH = "000028085BF08E7E_32631_2018-08-01_2019-11-30"
+"""Another square, 70 km away, of which only the 20 m bands are shipped."""
 COLOURS = {
     1110: "#f29a1f",
     1200: "#f2e85a",
     1500: "#cfc3b4",
     1510: "#6b3210",
+    1910: "#80a0e0",
     5100: "#7d55d6",
     8100: "#e0284a",
     9120: "#0c8c85",
@@ -69,11 +73,11 @@ class LegendRow:
     colour: str
 
 
-def _open(name: str) -> xr.Dataset:
+def _open(name: str, patch: str) -> xr.Dataset:
     """Return one shipped file in memory, undecoded but for its times."""
     import xarray as xr
 
-    resource = files("cropcube.demo").joinpath("data", f"{name}_{PATCH}.nc")
+    resource = files("cropcube.demo").joinpath("data", f"{name}_{patch}.nc")
     if not resource.is_file():
         raise MissingError(f"the sample file {resource.name} is not in the package", "Install cropcube again.")
     with as_file(resource) as path, xr.open_dataset(path, engine="h5netcdf", mask_and_scale=False) as dataset:
@@ -98,24 +102,30 @@ def _angles(variable: xr.DataArray) -> tuple[float | None, ...]:
     return tuple(None if value == 0 else float(value) for value in variable.values)
 
 
-def load_sample() -> Sample:
-    """Read the shipped files.
+def load_sample(patch: str = PATCH) -> Sample:
+    """Read the shipped files of a square of ground.
+
+    Parameters
+    ----------
+    patch
+        `PATCH`, or `COARSE_PATCH`, which has no 10 m bands.
 
     Raises
     ------
     MissingError, InvalidInputError
         If the package was installed without them, or they were changed.
     """
-    fine, coarse, labels = _open("S2_L2A_10m"), _open("S2_L2A_20m"), _open("OUTPUT_POLY-110_10m")
+    coarse, labels = _open("S2_L2A_20m", patch), _open("OUTPUT_POLY-110_10m", patch)
+    fine = _open("S2_L2A_10m", patch) if patch != COARSE_PATCH else coarse
     names = [band.name for band in (*SENTINEL2.bands, SENTINEL2.quality)]
-    bands = {name: _pixels(fine[name] if name in fine else coarse[name]) for name in names}
-    seconds = fine["timestamp"].values.astype("datetime64[s]").astype(np.int64)
+    bands = {name: _pixels(found[name]) for name in names for found in (fine, coarse) if name in found}
+    seconds = coarse["timestamp"].values.astype("datetime64[s]").astype(np.int64)
     zeniths = _angles(coarse["sunZenithAngles"])
     return Sample(
-        epsg=int(fine.attrs["epsg"]),
-        left_m=round(float(fine["x"][0]) - 5),
-        top_m=round(float(fine["y"][0]) + 5),
-        mgrs_tile=str(fine.attrs["tile"]),
+        epsg=int(coarse.attrs["epsg"]),
+        left_m=round(float(coarse["x"][0]) - 10),
+        top_m=round(float(coarse["y"][0]) + 10),
+        mgrs_tile=str(coarse.attrs["tile"]),
         when=tuple(datetime.fromtimestamp(int(second), UTC) for second in seconds),
         bands=bands,
         sun_elevation=tuple(None if zenith is None else 90.0 - zenith for zenith in zeniths),
@@ -124,8 +134,9 @@ def load_sample() -> Sample:
     )
 
 
-def sample_legend() -> tuple[LegendRow, ...]:
-    """Return the crop types that occur in the sample, by code, with names as shipped and colours of ours."""
+def sample_legend(patch: str = PATCH) -> tuple[LegendRow, ...]:
+    """Return the crop types that occur in a sample, by code, with names as shipped and colours of ours."""
     text = files("cropcube.demo").joinpath("data", "legend.csv").read_text(encoding="utf-8")
     rows = {int(row["code"]): row["name"] for row in csv.DictReader(text.splitlines()) if row["layer"] == "CT"}
-    return tuple(LegendRow(code, rows[code], colour) for code, colour in sorted(COLOURS.items()))
+    found = set(load_sample(patch).labels_YX.ravel().tolist())
+    return tuple(LegendRow(code, rows[code], COLOURS[code]) for code in sorted(found - {0}))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from affine import Affine
 
 from cropcube.demo.granule import Granule, lonlat_polygon, write_granule, write_raster
-from cropcube.demo.sample import Sample, load_sample, sample_legend
+from cropcube.demo.sample import PATCH, Sample, load_sample, sample_legend
 from cropcube.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -79,16 +79,16 @@ def _write_text(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def _legend_text() -> str:
+def _legend_text(patch: str) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["code", "name", "colour"])
-    writer.writerows([row.code, row.name, row.colour] for row in sample_legend())
+    writer.writerows([row.code, row.name, row.colour] for row in sample_legend(patch))
     return text.getvalue()
 
 
-def write_scenes(folder: Path, progress: Callable[[str], None] | None = None) -> DemoScenes:
-    """Lay the shipped sample out in `folder`, unless it stands there already.
+def write_scenes(folder: Path, progress: Callable[[str], None] | None = None, patch: str = PATCH) -> DemoScenes:
+    """Lay a shipped sample out in `folder`, unless it stands there already.
 
     Parameters
     ----------
@@ -96,6 +96,8 @@ def write_scenes(folder: Path, progress: Callable[[str], None] | None = None) ->
         Created if needed; files of the same names are written again unless the catalogue stands.
     progress
         Called with a line of text now and then.
+    patch
+        Which sample.
 
     Returns
     -------
@@ -110,11 +112,11 @@ def write_scenes(folder: Path, progress: Callable[[str], None] | None = None) ->
     scenes = DemoScenes(folder)
     if scenes.catalog.exists():
         return scenes
-    sample = load_sample()
+    sample = load_sample(patch)
     if progress:
         progress(f"writing {len(sample.when)} dates x {len(sample.bands)} bands as GeoTIFFs into {folder}")
     try:
-        _write_all(scenes, sample)
+        _write_all(scenes, patch, sample)
     except OSError as error:
         raise ResourceError(
             f"the sample's scenes cannot be written to {folder}: {error.strerror or error}",
@@ -123,7 +125,7 @@ def write_scenes(folder: Path, progress: Callable[[str], None] | None = None) ->
     return scenes
 
 
-def _write_all(scenes: DemoScenes, sample: Sample) -> None:
+def _write_all(scenes: DemoScenes, patch: str, sample: Sample) -> None:
     scenes.folder.mkdir(parents=True, exist_ok=True)
     items = [write_granule(_granule(sample, number), scenes.folder) for number in range(len(sample.when))]
     outline = lonlat_polygon(sample.bounds, sample.epsg)
@@ -131,6 +133,6 @@ def _write_all(scenes: DemoScenes, sample: Sample) -> None:
     _write_text(scenes.outline, json.dumps({"type": "FeatureCollection", "features": [feature]}, indent=1))
     transform = Affine(10, 0, sample.left_m, 0, -10, sample.top_m)
     write_raster(scenes.labels, sample.labels_YX, sample.epsg, transform)
-    _write_text(scenes.legend, _legend_text())
+    _write_text(scenes.legend, _legend_text(patch))
     collection = {"type": "FeatureCollection", "attribution": ATTRIBUTION, "features": items}
     _write_text(scenes.catalog, json.dumps(collection, indent=1))

@@ -18,7 +18,7 @@ from cropcube.config import FILE_NAME, Project, ProjectSpec, find_project
 from cropcube.domain.lattice import DEFAULT_TILE_PX, Lattice
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2, Sensor
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,8 @@ class BuildOptions:
     "Percent; scenes that state more are left out. By default none is."
     bands: tuple[str, ...] | None = None
     "Labels such as B04; by default all ten."
+    resolution_m: int | None = None
+    "Instead of bands: all that are measured at so many metres, 20 for example."
     tile_px: int | None = None
     "Side of a tile at 10 m."
     crs: str | None = None
@@ -55,6 +57,8 @@ class BuildOptions:
     "Failed reads up to which the build counts as good."
 
     def __post_init__(self) -> None:
+        if self.bands is not None and self.resolution_m is not None:
+            raise UsageError("--bands and --resolution both choose bands", "Give one of them.")
         if self.max_failed_reads < 0:
             raise InvalidInputError(f"--max-failed-reads {self.max_failed_reads} is negative", "Give 0 or more.")
 
@@ -92,7 +96,7 @@ def wanted_spec(options: BuildOptions, standing: ProjectSpec | None, say: Callab
         return ProjectSpec(
             region,
             standing.season if options.season is None else Season.parse(options.season),
-            standing.sensor if options.bands is None else _sensor(options.bands),
+            _sensor(options) or standing.sensor,
             standing.tile_px if options.tile_px is None else options.tile_px,
             standing.epsg if options.crs is None else parse_crs(options.crs),
         )
@@ -104,7 +108,7 @@ def wanted_spec(options: BuildOptions, standing: ProjectSpec | None, say: Callab
     return ProjectSpec(
         find_region(options.region or "", say),
         season,
-        SENTINEL2 if options.bands is None else _sensor(options.bands),
+        _sensor(options) or SENTINEL2,
         DEFAULT_TILE_PX if options.tile_px is None else options.tile_px,
         None if options.crs is None else parse_crs(options.crs),
     )
@@ -161,7 +165,18 @@ def parse_crs(text: str) -> int:
     return Lattice.of_epsg(int(found[1])).epsg
 
 
-def _sensor(bands: tuple[str, ...]) -> Sensor:
+def _sensor(options: BuildOptions) -> Sensor | None:
+    """Return the sensor with the bands that are asked for, or None if nothing is said about them."""
+    bands = options.bands
+    if options.resolution_m is not None:
+        bands = SENTINEL2.bands_at(options.resolution_m)
+        if not bands:
+            known = ", ".join(f"{m} ({' '.join(SENTINEL2.bands_at(m))})" for m in SENTINEL2.resolutions)
+            raise InvalidInputError(
+                f"no band is measured at {options.resolution_m} m", f"Give --resolution one of: {known}."
+            )
+    if bands is None:
+        return None
     sensor = SENTINEL2.select(tuple(band.upper() for band in bands))
     if not sensor.bands:
         raise InvalidInputError("no band is asked for", f"Bands: {' '.join(b.name for b in SENTINEL2.bands)}")

@@ -42,6 +42,9 @@ def build(
         float | None, typer.Option("--max-cloud", min=0, max=100, help="Leave out scenes with more cloud (percent).")
     ] = None,
     bands: Annotated[str | None, typer.Option("--bands", help="Labels such as B02,B03,B04; default: all ten.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", metavar="M", help="Only bands measured at M metres, such as 20.")
+    ] = None,
     tile_px: Annotated[int | None, typer.Option("--tile-px", help="Side of a tile at 10 m (multiple of 96).")] = None,
     crs: Annotated[str | None, typer.Option("--crs", help="One CRS, EPSG:3035 say; default: UTM zones.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -68,6 +71,7 @@ def build(
         collection=collection,
         max_cloud=max_cloud,
         bands=tuple(bands.replace(",", " ").split()) if bands is not None else None,
+        resolution_m=resolution,
         tile_px=tile_px,
         crs=crs,
         dry_run=dry_run,
