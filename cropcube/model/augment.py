@@ -4,6 +4,8 @@ Three changes, after "Invariant Features for Global Crop Type Classification" (T
 season comes earlier or later (time shift), is shorter or longer (time scale), and reflectance is higher or lower in
 parts of it (magnitude warp). Here they are composed: the scaled season is cut from the shifted one, and what is shifted
 into the model's window comes from the whole series, not from a value that is held at the window's end.
+
+And one of our own: another place has other clouds. Steps are taken out, singly and as a gap, and filled from the rest.
 """
 
 from __future__ import annotations
@@ -46,18 +48,37 @@ class Augmentation:
     warp: float = 0.10
     "Standard deviation of the factors at the knots; their mean is 1."
     warp_probability: float = 0.25
+    drop: float = 0.0
+    "Each step of a copy is taken out with a probability that is drawn for the copy, from 0 to this."
+    gap_days: int = 0
+    "Longest gap in which all steps are taken out."
+    gap_probability: float = 0.5
 
     def __post_init__(self) -> None:
-        shares = (self.shift_probability, self.scale_probability, self.warp_probability)
-        least = min(self.copies - 1, self.shift_days, self.scale_days, self.warp)
-        if least < 0 or not all(0 <= share <= 1 for share in shares):
+        shares = (
+            self.shift_probability,
+            self.scale_probability,
+            self.warp_probability,
+            self.drop,
+            self.gap_probability,
+        )
+        least = min(self.copies - 1, self.shift_days, self.scale_days, self.warp, self.gap_days)
+        if least < 0 or not all(0 <= share <= 1 for share in (*shares, self.drop)):
             raise InvalidInputError(
                 f"this cannot be drawn: {self}", "Give probabilities from 0 to 1 and no size below 0."
             )
 
 
-AUGMENTATIONS: Mapping[str, Augmentation | None] = MappingProxyType({"none": None, "paper": Augmentation()})
-"""By the name that users say; `paper` as published."""
+AUGMENTATIONS: Mapping[str, Augmentation | None] = MappingProxyType(
+    {
+        "none": None,
+        "default": Augmentation(
+            copies=1, original=False, shift_days=20, shift_probability=0.8, scale_days=20, drop=0.6, gap_days=60
+        ),
+        "paper": Augmentation(),
+    }
+)
+"""By the name that users say; `paper` as published, `default` as found to carry furthest."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +93,14 @@ class Drawn:
     "Likewise its last step."
     factors: NDArray[np.float64]
     "(n, KNOTS) Reflectance is multiplied by the curve through them."
+    kept: NDArray[np.bool_]
+    "(n, steps) Steps that are not taken out; one at least."
 
     @classmethod
-    def nothing(cls, count: int) -> Drawn:
+    def nothing(cls, count: int, steps: int) -> Drawn:
         """Return what changes nothing."""
         zeros = np.zeros(count)
-        return cls(zeros, zeros, zeros, np.ones((count, KNOTS)))
+        return cls(zeros, zeros, zeros, np.ones((count, KNOTS)), np.ones((count, steps), bool))
 
 
 @dataclass(frozen=True)
@@ -116,32 +139,44 @@ def suited(augmentation: Augmentation | None, span: TimeSpan | None) -> Augmenta
     return replace(augmentation, scale_days=min(augmentation.scale_days, int(span.days / 4)))
 
 
-def draw(augmentation: Augmentation, copy: NDArray[np.int64], random: np.random.Generator) -> Drawn:
+def draw(augmentation: Augmentation, span: TimeSpan, copy: NDArray[np.int64], random: np.random.Generator) -> Drawn:
     """Draw what happens to copies of samples.
 
     Parameters
     ----------
     augmentation
         See there.
+    span
+        The model's window.
     copy
         (n,) Which copy each is; nothing happens to copy 0, the sample itself.
     random
-        Draws the same numbers for each copy, whether they are used or not.
+        Where it is drawn from.
     """
     count = len(copy)
-    used = random.random((3, count)) < np.array(
-        [[augmentation.shift_probability], [augmentation.scale_probability], [augmentation.warp_probability]]
+    shares = (augmentation.shift_probability, augmentation.scale_probability, augmentation.warp_probability)
+    used = (random.random((3, count)) < np.array(shares)[:, None]) & (copy > 0)
+    sizes = (augmentation.shift_days, augmentation.scale_days, augmentation.scale_days)
+    shift, first, last = (random.integers(-most, most + 1, count) for most in sizes)
+    factors = np.where(used[2][:, None], random.normal(1.0, augmentation.warp, (count, KNOTS)), 1.0)
+    kept = _kept(augmentation, span, count, random) | (copy == 0)[:, None]
+    return Drawn(shift * used[0], first * used[1], last * used[1], factors, kept)
+
+
+def _kept(augmentation: Augmentation, span: TimeSpan, count: int, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw which steps of the window (count, steps) are not taken out."""
+    lost = augmentation.drop * random.random((count, 1))
+    kept = random.random((count, span.steps)) >= lost
+    length = (
+        augmentation.gap_days * random.random((count, 1)) * (random.random((count, 1)) < augmentation.gap_probability)
     )
-    used &= copy > 0
-    days = [
-        random.integers(-most, most + 1, count) for most in (augmentation.shift_days, *[augmentation.scale_days] * 2)
-    ]
-    factors = random.normal(1.0, augmentation.warp, (count, KNOTS))
-    return Drawn(days[0] * used[0], days[1] * used[1], days[2] * used[1], np.where(used[2][:, None], factors, 1.0))
+    middle = span.days * random.random((count, 1))
+    kept &= np.abs(np.arange(span.steps) * span.step_days - middle) >= length / 2
+    return kept | ~kept.any(axis=1, keepdims=True)
 
 
 def changed(series_NBT: NDArray[np.float32], span: TimeSpan, drawn: Drawn) -> tuple[NDArray[np.float32], int]:
-    """Return the model's window of series after shift, scale and warp, in this order.
+    """Return the model's window of series after shift, scale, loss of steps and warp, in this order.
 
     Parameters
     ----------
@@ -166,6 +201,7 @@ def changed(series_NBT: NDArray[np.float32], span: TimeSpan, drawn: Drawn) -> tu
     last = last + span.start + span.steps - 1
     place_NS = first[:, None] + (last - first)[:, None] * fraction - (drawn.shift_days / span.step_days)[:, None]
     values_NBS, held = _read(series_NBT, place_NS)
+    values_NBS = _filled(values_NBS, drawn.kept)
     return values_NBS * (drawn.factors @ spline_basis(span.steps)).astype(np.float32)[:, None], held
 
 
@@ -182,6 +218,21 @@ def _read(series_NBT: NDArray[np.float32], place_NS: NDArray[np.float64]) -> tup
     upper = np.take_along_axis(series_NBT, np.minimum(below + 1, last)[:, None], axis=2)
     # not lower + part * difference: a part of 0 or 1 must give the step's own value
     return lower * (1 - part) + upper * part, int((inside != place_NS).sum())
+
+
+def _filled(values_NBS: NDArray[np.float32], kept_NS: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Fill the steps that are not kept linearly from those that are, ends held."""
+    if kept_NS.all():
+        return values_NBS
+    step = np.arange(kept_NS.shape[1])
+    before = np.maximum.accumulate(np.where(kept_NS, step, -1), axis=1)
+    after = np.minimum.accumulate(np.where(kept_NS, step, len(step))[:, ::-1], axis=1)[:, ::-1]
+    before, after = np.where(before < 0, after, before), np.where(after == len(step), before, after)
+    part = ((step - before) / np.maximum(after - before, 1)).astype(np.float32)[:, None]
+    lower = np.take_along_axis(values_NBS, before[:, None], axis=2)
+    upper = np.take_along_axis(values_NBS, after[:, None], axis=2)
+    filled: NDArray[np.float32] = lower * (1 - part) + upper * part
+    return filled
 
 
 def spline_basis(steps: int) -> NDArray[np.float64]:
@@ -221,5 +272,5 @@ class Augmenter:
         self, series_NBT: NDArray[np.float32], copy: NDArray[np.int64], random: np.random.Generator
     ) -> tuple[NDArray[np.float32], int]:
         """Return inputs (n, bands, steps) of copies of samples, and how many (copy, step) were held at an end."""
-        values, held = changed(series_NBT, self.span, draw(self.augmentation, copy, random))
+        values, held = changed(series_NBT, self.span, draw(self.augmentation, self.span, copy, random))
         return scaled(values, self.scaling), held

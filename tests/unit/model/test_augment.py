@@ -15,6 +15,10 @@ SPAN = TimeSpan(start=15, steps=43, step_days=5)
 PUBLISHED = Augmentation()
 
 
+def unchanged(count):
+    return Drawn.nothing(count, SPAN.steps)
+
+
 @pytest.fixture(scope="module")
 def series():
     return np.random.default_rng(0).uniform(100, 6000, (40, 10, 73)).astype(np.float32)
@@ -25,7 +29,7 @@ def window(series, span=SPAN):
 
 
 def drawn(count, **changes):
-    return replace(Drawn.nothing(count), **{name: np.full(count, value, float) for name, value in changes.items()})
+    return replace(unchanged(count), **{name: np.full(count, value, float) for name, value in changes.items()})
 
 
 def oracle(one, shift, first, last, factors):
@@ -40,7 +44,7 @@ def oracle(one, shift, first, last, factors):
 
 
 def test_zero_changes_no_bit(series):
-    values, held = changed(series, SPAN, Drawn.nothing(len(series)))
+    values, held = changed(series, SPAN, unchanged(len(series)))
     np.testing.assert_array_equal(values, window(series))
     assert held == 0
 
@@ -66,7 +70,9 @@ def test_all_three_agree_with_an_independent_reading(series, seed):
     n = len(series)
     days = random.integers(-50, 51, (3, n)).astype(float)
     factors = random.normal(1, 0.1, (n, KNOTS))
-    values, held = changed(series, SPAN, Drawn(*days, factors))
+    values, held = changed(
+        series, SPAN, replace(unchanged(n), shift_days=days[0], first_days=days[1], last_days=days[2], factors=factors)
+    )
     wanted = np.stack([oracle(series[i], *days[:, i], factors[i]) for i in range(n)])
     np.testing.assert_allclose(values, wanted, rtol=2e-5, atol=0.01)
     asked = np.linspace(SPAN.start * 5 + days[1], (SPAN.start + 42) * 5 + days[2], 43) - days[0]
@@ -89,9 +95,39 @@ def test_the_curve_is_the_natural_spline_and_the_same_for_all_bands(series):
         splines = CubicSpline(np.arange(KNOTS), np.eye(KNOTS), bc_type="natural")(place).T
         np.testing.assert_allclose(spline_basis(steps), splines, atol=1e-12)
     factors = np.random.default_rng(1).normal(1, 0.1, (len(series), KNOTS))
-    values, _ = changed(series, SPAN, replace(Drawn.nothing(len(series)), factors=factors))
+    values, _ = changed(series, SPAN, replace(unchanged(len(series)), factors=factors))
     ratio = values / window(series)
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_steps_taken_out_are_filled_from_those_that_are_kept(series, seed):
+    kept = np.random.default_rng(seed).random((len(series), SPAN.steps)) < 0.4
+    kept[:, 7] = True
+    values, _ = changed(series, SPAN, replace(unchanged(len(series)), kept=kept))
+    step, whole = np.arange(SPAN.steps), window(series)
+    wanted = [[np.interp(step, step[k], band[k]) for band in one] for one, k in zip(whole, kept, strict=True)]
+    np.testing.assert_allclose(values, wanted, rtol=1e-5)
+    stay = np.broadcast_to(kept[:, None], whole.shape)
+    np.testing.assert_array_equal(values[stay], whole[stay])
+
+
+def test_what_is_taken_out_is_as_drawn():
+    n = 20_000
+    copy = np.arange(n) % 2
+    single = replace(PUBLISHED, drop=0.6)
+    kept = draw(single, SPAN, copy, np.random.default_rng(0)).kept
+    assert kept[copy == 0].all()
+    assert (~kept[copy == 1]).mean() == pytest.approx(0.3, abs=0.01)
+    lost = (~kept[copy == 1]).mean(axis=1)
+    assert lost.max() > 0.6
+    assert np.quantile(lost, 0.25) == pytest.approx(0.15, abs=0.02)  # a probability for each copy, evenly drawn
+    gap = draw(replace(PUBLISHED, gap_days=60), SPAN, copy, np.random.default_rng(0)).kept[copy == 1]
+    edges = np.abs(np.diff(gap, axis=1)).sum(axis=1)
+    assert edges.max() == 2  # one gap at most
+    assert (~gap).sum(axis=1).max() == 12  # 60 days of five
+    assert (~gap).any(axis=1).mean() == pytest.approx(0.5 * 57.5 / 60, abs=0.02)
+    assert draw(replace(PUBLISHED, drop=1.0), TimeSpan(0, 2, 5), copy, np.random.default_rng(0)).kept.any(axis=1).all()
 
 
 def test_one_seed_one_batch(series):
@@ -108,7 +144,7 @@ def test_one_seed_one_batch(series):
 def test_draws_are_those_of_the_text():
     n = 60_000
     copy = np.ones(n, np.int64)
-    found = draw(PUBLISHED, copy, np.random.default_rng(0))
+    found = draw(PUBLISHED, SPAN, copy, np.random.default_rng(0))
     for days, share in ((found.shift_days, 1.0), (found.first_days, 0.5), (found.last_days, 0.5)):
         assert days.min() == -50
         assert days.max() == 50
