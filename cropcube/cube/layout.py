@@ -151,9 +151,15 @@ def feature_array(
     return ArraySpec(name, resolution_m, leading, dtype, fill, (*lengths, inner, inner), (*lengths, side, side))
 
 
-def map_array(name: str, dtype: str, tile_px: int, attrs: Mapping[str, JSON]) -> ArraySpec:
-    """Return the layout of one array of the map at 10 m: unsharded, so that GDAL 3.12 reads it; a chunk is a tile."""
-    return ArraySpec(name, FINEST_M, (), dtype, 0, (tile_px, tile_px), None, attrs)
+def map_array(
+    name: str, dtype: str, tile_px: int, attrs: Mapping[str, JSON], leading: tuple[tuple[str, int], ...] = ()
+) -> ArraySpec:
+    """Return the layout of one array of the map at 10 m: unsharded, so that GDAL 3.12 reads it.
+
+    A chunk is a tile, or one layer of it where there are leading dimensions.
+    """
+    chunk = (*(1 for _ in leading), tile_px, tile_px)
+    return ArraySpec(name, FINEST_M, leading, dtype, 0, chunk, None, attrs)
 
 
 def present_array(days: int, square: int) -> ArraySpec:

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 NO_DATA = 0
 """In every array of the map: outside the region, owned by another zone, or never seen clear."""
-CROP, CONFIDENCE, CLEAR_COUNT = "crop", "confidence", "clear_count"
-DTYPES = {CROP: "uint8", CONFIDENCE: "uint8", CLEAR_COUNT: "uint16"}
-"""The arrays of a map, all at 10 m."""
+CROP, CONFIDENCE, MARGIN, CLEAR_COUNT, PROBABILITY = "crop", "confidence", "margin", "clear_count", "probability"
+DTYPES = {CROP: "uint8", CONFIDENCE: "uint8", MARGIN: "uint8", CLEAR_COUNT: "uint16"}
+"""The arrays (y, x) that every map has, all at 10 m; `probability` (class, y, x) uint8 only where it is asked for."""
+CLASS = "class"
+"""Dimension of `probability`; its coordinates are the values of `crop`."""
 
 
 def crop_attrs(legend: Legend) -> dict[str, Any]:
@@ -37,9 +39,29 @@ def crop_attrs(legend: Legend) -> dict[str, Any]:
 def confidence_attrs() -> dict[str, Any]:
     """Return the attributes of `confidence`."""
     return {
-        "long_name": "probability of the mapped class, as the classifier states it",
+        "long_name": "probability of the mapped class, calibrated on validation places",
         "units": "percent",
-        "comment": "rounded; 0 where crop is 0 (no data)",
+        "comment": "rounded half up, at least 1; 0 where crop is 0 (no data)",
+    }
+
+
+def margin_attrs() -> dict[str, Any]:
+    """Return the attributes of `margin`."""
+    return {
+        "long_name": "probability of the mapped class less that of the next best",
+        "units": "percent",
+        "comment": "rounded half up; 0 where both are alike, and where crop is 0 (no data)",
+    }
+
+
+def probability_attrs(legend: Legend) -> dict[str, Any]:
+    """Return the attributes of `probability`."""
+    return {
+        "long_name": "probability of each class, calibrated on validation places",
+        "units": "percent",
+        "flag_meanings": " ".join(_words(legend)),
+        "comment": "class c of the legend is layer c - 1; rounded half up, so layers may add up to a little more or "
+        "less than 100; all 0 where crop is 0 (no data)",
     }
 
 

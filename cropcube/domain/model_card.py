@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
@@ -11,6 +13,8 @@ from cropcube.errors import InvalidInputError
 
 CARD_VERSION = 1
 """Raised when an older reader would misunderstand the card."""
+_SEAL = "digest"
+"""Of all the rest of the card."""
 CLASSIFIERS = ("cropnet", "forest", "boosting")
 
 
@@ -69,6 +73,25 @@ class SplitRecord:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How the classifier's probabilities are made to mean what they say; found on the validation samples."""
+
+    temperature: float
+    "Logarithms of probabilities are divided by it: over 1 makes less sure, under 1 surer."
+    ece_before: float
+    "Expected calibration error (0 to 1) of the raw probabilities on the samples that it was found on."
+    ece_after: float
+    "Of the calibrated ones."
+    samples: int
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.temperature, int | float) and 0 < self.temperature < math.inf):
+            raise InvalidInputError(
+                f"the card's calibration has the temperature {self.temperature}", "Train the model again."
+            )
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a model is, what it was made from, and how well it did on its validation blocks."""
 
@@ -103,6 +126,10 @@ class ModelCard:
     "Digest of all that decides the model: the same again is not trained again."
     model_window: str = ""
     "Part of the season that the model sees, `05-01/12-01`; empty for all of it."
+    command: str = ""
+    "That trains it, files told by name."
+    calibration: Calibration | None = None
+    "None where no place was left for validation: confidence is then what the classifier states."
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     "`weights` and `samples`: file name and sha256; filled in by `save_model`."
     version: int = CARD_VERSION
@@ -122,9 +149,15 @@ class ModelCard:
         """Names of the classifier's columns."""
         return self.legend.names
 
+    @property
+    def temperature(self) -> float:
+        """Of the calibration; 1 where there is none."""
+        return self.calibration.temperature if self.calibration else 1.0
+
     def to_json(self) -> str:
-        """Return the card as JSON with sorted keys and a final newline."""
+        """Return the card as JSON with sorted keys and a final newline, sealed by the digest of its content."""
         content = asdict(self) | {"legend": self.legend.as_json()}
+        content[_SEAL] = _seal(content)
         return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
@@ -134,7 +167,7 @@ class ModelCard:
         Raises
         ------
         InvalidInputError
-            If the text is no card, lacks a field or is of another version.
+            If the text is no card, lacks a field, is of another version, or was changed since it was written.
         """
         try:
             content = json.loads(text)
@@ -145,6 +178,12 @@ class ModelCard:
             raise InvalidInputError(
                 f"{source} has version {version}, this cropcube reads {CARD_VERSION}",
                 "Train the model again, or use the cropcube that made it.",
+            )
+        seal = content.pop(_SEAL, None)
+        if seal is not None and seal != _seal(content):
+            raise InvalidInputError(
+                f"{source} was changed since `cropcube train` wrote it: its content does not have its digest",
+                "Put the original back, or train the model again: a map must be of the model that its card describes.",
             )
         try:
             return _build(content)
@@ -167,8 +206,16 @@ def _build(content: dict[str, Any]) -> ModelCard:
     anchors = {zone: (int(row), int(col)) for zone, (row, col) in split["anchors"].items()}
     untestable = tuple(split.get("untestable", ()))
     content["split"] = SplitRecord(**{**split, "anchors": anchors, "untestable": untestable})
+    if content.get("calibration") is not None:
+        content["calibration"] = Calibration(**content["calibration"])
     content["bands"], content["steps"] = tuple(content["bands"]), tuple(content["steps"])
     return ModelCard(**content)
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """Return the digest of a card's content, as JSON reads it back."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _matrix(rows: list[list[float]]) -> tuple[tuple[float, ...], ...]:

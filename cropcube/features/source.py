@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from cropcube.cube.observed import read_observations
-from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.lattice import FINEST_M, grown
 from cropcube.errors import ModelMismatchError
 from cropcube.features.cells import cell_px, cells_of, paste, reduce_cell
 from cropcube.features.compute import CLEAR_COUNT
@@ -40,6 +40,10 @@ class FeatureSource(Protocol):
     def cell_px(self, layout: InputLayout) -> int:
         """Return the side at 10 m of the squares of ground that are best read at once, aligned on the lattice."""
 
+    @property
+    def rows_px(self) -> int:
+        """Rows at 10 m that are read at once are a multiple of this, counted from the lattice's top."""
+
     def read(self, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
         """Return the layout's features of a box at 10 m whose sides are whole pixels at every resolution.
 
@@ -63,6 +67,11 @@ class StoredFeatures:
     def name(self) -> str:
         """Where the store lies."""
         return str(self.store.path)
+
+    @property
+    def rows_px(self) -> int:
+        """Any rows can be read."""
+        return 1
 
     def lattice(self, zone: str) -> Lattice:
         """Return the lattice of a zone."""
@@ -143,6 +152,34 @@ class CubeObserving:
         return read_observations(self.cube, cell, halo_m, tuple(b for m in resolutions_m for b in self.bands[m]))
 
 
+@dataclass(frozen=True, eq=False)
+class TileObserving:
+    """Observations of one tile that are in memory."""
+
+    observations: TileObservations
+    side_px: int
+
+    @property
+    def name(self) -> str:
+        """Which tile."""
+        return f"tile {self.observations.tile.name}"
+
+    @property
+    def bands(self) -> Mapping[int, tuple[str, ...]]:
+        """Band labels by resolution in metres."""
+        return self.observations.bands
+
+    def lattice(self, zone: str) -> Lattice:
+        """Return the lattice of the tile's zone."""
+        return self.observations.tile.lattice
+
+    def cell(self, cell: Tile, halo_m: int, resolutions_m: Collection[int]) -> TileObservations:
+        """Return what was seen of a cell; see `Observing`."""
+        whole = self.observations.quality_box
+        frame = grown(cell.box(whole.resolution_m), halo_m).intersection(whole)
+        return self.observations.cell(cell, frame or cell.box(whole.resolution_m), resolutions_m)
+
+
 @dataclass(frozen=True)
 class MadeFeatures:
     """Features made on the fly from observations; nothing is stored, and one cell is in memory beside the result."""
@@ -157,6 +194,11 @@ class MadeFeatures:
     def name(self) -> str:
         """What they are made from."""
         return self.observing.name
+
+    @property
+    def rows_px(self) -> int:
+        """Cells are made whole."""
+        return self.observing.side_px
 
     def lattice(self, zone: str) -> Lattice:
         """Return the lattice of a zone."""

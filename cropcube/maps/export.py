@@ -19,7 +19,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from cropcube.domain.lattice import PixelBox
-from cropcube.domain.map_product import CLEAR_COUNT, CONFIDENCE, CROP, DTYPES, NO_DATA
+from cropcube.domain.map_product import CLEAR_COUNT, CONFIDENCE, CROP, DTYPES, MARGIN, NO_DATA
 from cropcube.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cropcube.cube.store import Store
     from cropcube.domain.legend import Legend
 
-LAYERS = {"crop": CROP, "confidence": CONFIDENCE, "clear-count": CLEAR_COUNT}
+LAYERS = {"crop": CROP, "confidence": CONFIDENCE, "margin": MARGIN, "clear-count": CLEAR_COUNT}
 """What can be exported: the word on the command line, and the array."""
 BLOCK_PX = 512
 _WINDOW_PX = 6 * BLOCK_PX
@@ -40,7 +40,7 @@ class CogSpec:
     """What one file holds."""
 
     array: str
-    "`crop`, `confidence` or `clear_count`."
+    "`crop`, `confidence`, `margin` or `clear_count`."
     box: PixelBox
     "Its pixels."
     legend: Legend

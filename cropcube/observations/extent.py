@@ -42,8 +42,23 @@ def footprints_in(geometries: Sequence[BaseGeometry], lattice: Lattice) -> NDArr
 
 def extent_on(scene: Scene, box: PixelBox) -> NDArray[np.bool_]:
     """Return which pixels of a box a scene's footprint touches; all of them where it cannot be projected."""
-    footprint = footprints_in([scene.geometry], box.lattice)[0]
-    if footprint is None:
+    return touched([scene.geometry], box)
+
+
+def touched(geometries: Sequence[BaseGeometry], box: PixelBox, centres: bool = False) -> NDArray[np.bool_]:
+    """Return which pixels of a box any lon/lat geometry touches; all of them where one cannot be projected.
+
+    Parameters
+    ----------
+    geometries
+        At least one.
+    box
+        The pixels.
+    centres
+        Whether a pixel counts only if its centre is covered.
+    """
+    shapes = footprints_in(geometries, box.lattice)
+    if any(shape is None for shape in shapes):
         return np.ones(box.shape, dtype=bool)
-    touched = geometry_mask([footprint], box.shape, box.transform, all_touched=True, invert=True)
-    return np.asarray(touched, dtype=bool)
+    found = geometry_mask(list(shapes), box.shape, box.transform, all_touched=not centres, invert=True)
+    return np.asarray(found, dtype=bool)

@@ -22,7 +22,7 @@ from cropcube.pipeline.provenance import UsedScenes
 from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,7 +61,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
     # What GDAL logs may hold signed URLs; what matters of it is in the classified errors.
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     store = Store.open(project.cube_path, writable=True, threads=task.threads)
-    work = _Work(project.spec, task.payload, _scenes(project, task), store)
+    work = _Work(project.spec, task.payload, scenes_by_day(project, task), store)
     reader = reader_for(project.spec.sensor, task.payload.verify)
     for tiles in passes(project.spec.sensor, task.payload.tiles, len(work.by_day)):
         work.do(tiles, reader, task.threads)
@@ -107,8 +107,7 @@ class _Work:
         box = bounding_box(tiles, sensor.quality.resolution_m)
         days: dict[int, DayPixels] = {}
         for day, scenes in self.by_day.items():
-            remote = any(is_remote(asset.href) for scene in scenes for asset in scene.assets.values())
-            seen = observe_day(scenes, sensor, box, reader, max(threads, REMOTE_READS) if remote else threads)
+            seen = observe_day(scenes, sensor, box, reader, reading_threads(scenes, threads))
             self.failed += [failure for failure in seen.failed if failure not in self.failed]
             if seen.quality.any():
                 days[day] = seen
@@ -141,7 +140,13 @@ class _Work:
         self.clear[tile] = sum(int(((quality >= first) & (quality <= last)).sum()) for quality in qualities)
 
 
-def _scenes(project: Project, task: StageTask) -> dict[int, list[Scene]]:
+def reading_threads(scenes: Iterable[Scene], threads: int) -> int:
+    """Return how many files are read at the same time."""
+    remote = any(is_remote(asset.href) for scene in scenes for asset in scene.assets.values())
+    return max(threads, REMOTE_READS) if remote else threads
+
+
+def scenes_by_day(project: Project, task: StageTask) -> dict[int, list[Scene]]:
     """Return the task's scenes by day, as they stand in the frozen catalogue.
 
     Raises

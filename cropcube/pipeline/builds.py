@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.domain.lattice import ZoneGrid
+    from cropcube.pipeline.build_plan import PlannedTask
 
 STAGE = "build"
 
@@ -36,8 +37,8 @@ class Builds:
     "Key and content digest of each slab's record, by zone and name of the square."
     unfinished: Mapping[tuple[str, str], tuple[str, ...]]
     "Keys of the tasks that are not done as the frozen catalogue wants them, by the same."
-    scenes: Mapping[str, tuple[str, ...]]
-    "Ids of the scenes of each task, by its key; only of planned builds."
+    tasks: Mapping[str, PlannedTask]
+    "By key; only of planned builds."
 
     @classmethod
     def done(cls, project: Project) -> Builds:
@@ -66,9 +67,9 @@ class Builds:
         """
         catalog = FrozenCatalog.open(project.scenes_path)
         known = frozenset(record.key for record in Ledger(project.ledger_path).records(STAGE))
-        tasks = [planned.task for planned in plan(project, catalog, verify=False, known=known)]
-        squares = _by_square((task.key, Record(task.key, task.digest, DONE).content_digest) for task in tasks)
-        return cls(squares, {}, {task.key: task.payload.scenes for task in tasks})
+        tasks = {planned.task.key: planned for planned in plan(project, catalog, verify=False, known=known)}
+        squares = _by_square((key, Record(key, each.task.digest, DONE).content_digest) for key, each in tasks.items())
+        return cls(squares, {}, tasks)
 
     @property
     def incomplete(self) -> tuple[str, ...]:

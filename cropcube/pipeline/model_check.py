@@ -97,6 +97,7 @@ def digest_of(card: ModelCard) -> str:
         "bands": list(card.bands),
         "steps": [len(card.steps), card.model_window],
         "scaling": [card.scaling.method, card.scaling.mean, card.scaling.deviation],
+        "temperature": card.temperature,
         "legend": card.legend.as_json(),
     }
     return digest(parts)

@@ -141,6 +141,8 @@ def follow(ledger: Ledger, record: Record, tile: str) -> Provenance:
         else:
             scenes |= _used(build.details, tile)
     origin = str(details.pop(ORIGIN, ""))
+    if details.get("parts"):
+        notes.append(f"only what touches {' and '.join(details['parts'])} is known; the rest is as it stood before")
     if origin != "catalog" and not builds:
         notes.append("no build lies under the tile, or its features were made of builds that are not known")
     for name in (USED, USED_IN):

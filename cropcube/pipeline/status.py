@@ -13,6 +13,8 @@ from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import Project, find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
+from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.map_product import PROBABILITY
 from cropcube.errors import CropcubeError, MissingError
 from cropcube.features.layout import feature_spec_of
 from cropcube.model.checkpoint import check_files, read_card
@@ -20,7 +22,7 @@ from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.build_summary import tally
 from cropcube.pipeline.features import plan_features
 from cropcube.pipeline.model_check import is_of_other_model
-from cropcube.pipeline.predict import wanted_digests
+from cropcube.pipeline.predict_plan import wanted_digests
 from cropcube.pipeline.sources import CUBE, MAP, path_of
 from cropcube.pipeline.stage import DONE, INCOMPLETE
 
@@ -183,18 +185,18 @@ def _build_status(project: Project, catalog: FrozenCatalog | None, records: list
 
 def _tile_status(project: Project, stage: str, records: Mapping[str, Record], problems: list[str]) -> StageStatus:
     """Compare what a tile would be made of now with what the ledger says it was made of."""
-    wanted, store = _wanted(project, stage, problems), _store_of(project, stage)
+    wanted, store = _wanted(project, stage, records, problems), _store_of(project, stage)
     tiles = sorted(f"{stage}/{tile.lattice.name}/{tile.name}" for tile in project.spec.grid.tiles())
     states = {key: _state(records.get(key), wanted.get(key), store) for key in tiles}
     return StageStatus(stage, Counter(states.values()), _unfinished(states, records))
 
 
-def _wanted(project: Project, stage: str, problems: list[str]) -> dict[str, str]:
+def _wanted(project: Project, stage: str, records: Mapping[str, Record], problems: list[str]) -> dict[str, str]:
     """Return the digests of a stage's tasks as they would be now, of those whose sources stand."""
     try:
         store = Store.open(_store_of(project, stage))
         if stage == PREDICT:
-            return wanted_digests(project, str(store.attrs["features"]), str(store.attrs["model_digest"]))
+            return wanted_digests(project, store.attrs, records, (PROBABILITY, FINEST_M) in store.arrays)
         tasks, _ = plan_features(project, feature_spec_of(store))
     except MissingError:
         return {}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.config import find_project
-from cropcube.cube.ledger import Ledger, Record, digest
+from cropcube.cube.ledger import digest
+from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import CLASSIFIERS, LabelSource, ModelCard, SplitRecord
@@ -20,14 +21,16 @@ from cropcube.features.layout import feature_spec_of
 from cropcube.features.model_input import InputLayout
 from cropcube.features.source import StoredFeatures, check_store
 from cropcube.model.baselines import majority_accuracy
+from cropcube.model.calibration import calibrate
 from cropcube.model.checkpoint import load_model, load_samples, save_model
-from cropcube.model.classifier import need_torch
+from cropcube.model.classifier import classify, need_torch
 from cropcube.model.diary import Diary
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions, recipe_of
 from cropcube.model.metrics import scores
+from cropcube.pipeline.feature_sources import FEATURES, contents_under, whole_source
 from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles, grouped, read_labels
-from cropcube.pipeline.sources import features_command, open_source, refuse_damaged
+from cropcube.pipeline.sources import CUBE, open_source, refuse_damaged
 from cropcube.run.memory import processors
 from cropcube.samples.index import SETS
 from cropcube.samples.legend_file import read_legend
@@ -39,10 +42,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cropcube.config import Project
+    from cropcube.domain.model_card import Calibration
+    from cropcube.features.source import FeatureSource
     from cropcube.model.classifier import Epoch, Fitted
     from cropcube.model.metrics import Scores
     from cropcube.run.options import RunOptions
-    from cropcube.samples.labels import Laid
     from cropcube.samples.split import Blocks
 
 REVISION = 1
@@ -60,7 +64,7 @@ class TrainOptions:
     legend: Path | None = None
     "CSV code,name[,colour]; None = the paper's six crops and other."
     feature: str = "median-5d"
-    "Name of the feature store."
+    "Name of the features."
     classifier: str = "cropnet"
     "`cropnet`, `forest` or `boosting`."
     split: SplitRule = field(default_factory=SplitRule)
@@ -73,8 +77,12 @@ class TrainOptions:
     "Part of the season that the model sees; None for all of it."
     tensorboard: bool = False
     "Whether TensorBoard's files are written beside the model."
+    origin: str = FEATURES
+    "Where features come from: their store (`features`), or made on the fly of the `cube`. The model is the same."
 
     def __post_init__(self) -> None:
+        if self.origin not in (FEATURES, CUBE):
+            raise InvalidInputError(f"samples cannot be taken from {self.origin!r}", f"Use one of: {FEATURES}, {CUBE}.")
         if self.classifier not in CLASSIFIERS:
             raise InvalidInputError(
                 f"classifier {self.classifier!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}."
@@ -185,22 +193,21 @@ class _Job:
     features_digest: str
     made_of: str
     unfinished: tuple[str, ...]
-    "Features of unfinished builds."
+    "Tiles with samples on unfinished builds."
 
 
 def _prepare(project: Project, options: TrainOptions) -> _Job:
     """Read and check everything but the samples' features."""
-    store = open_source(project, options.feature)
-    refuse_damaged(project, options.feature)
-    spec = feature_spec_of(store)
+    spec, features = _features(project, options)
     layout = InputLayout.of(spec, project.spec.season, project.spec.sensor, options.model_window)
-    check_store(store, layout)
+    if isinstance(features, StoredFeatures):
+        check_store(features.store, layout)
     legend = read_legend(options.legend)
     labels = read_labels(options.labels, legend, project.spec)
-    records = _tile_records(project, spec, labels.laid)
-    features_digest = digest(*(record.content_digest for record in records))
+    tiles = contents_under(project, spec, options.origin, labels.laid.zones)
+    features_digest = digest(*(tile.digest for tile in tiles.values()))
     index, blocks = grouped(labels.index, options.split, project.spec, labels)
-    samples, dropped = observed_samples(Samples(OnGrid(StoredFeatures(store)), layout, index, legend))
+    samples, dropped = observed_samples(Samples(OnGrid(features), layout, index, legend))
     samples, split, away = dealt(samples, blocks, options.split, options.fit.seed)
     source = LabelSource(
         options.labels.name, options.labels.digest, labels.label_fields, {**labels.laid.dropped, **dropped, **away},
@@ -211,7 +218,7 @@ def _prepare(project: Project, options: TrainOptions) -> _Job:
         _versions(options.classifier), spec.as_dict(), features_digest, tuple(legend.as_json()),
         asdict(source), asdict(split), _said(options.model_window),
     )  # fmt: skip
-    unfinished = tuple(record.key for record in records if record.details.get("unfinished_builds"))
+    unfinished = tuple(place for place, tile in tiles.items() if tile.unfinished)
     return _Job(spec, samples, source, split, features_digest, made_of, unfinished)
 
 
@@ -286,22 +293,23 @@ def dealt(samples: Samples, blocks: Blocks, rule: SplitRule, seed: int) -> tuple
     return replace(placed, index=index), record, {why: count for why, count in dropped.items() if count}
 
 
-def _tile_records(project: Project, spec: FeatureSpec, laid: Laid) -> list[Record]:
-    """Return the ledger's records of the features of all tiles that hold labels; refuses where one is not done."""
-    side = project.spec.tile_px
-    keys = []
-    for zone, (rows, cols, *_) in sorted(laid.zones.items()):
-        for row, col in np.unique(np.column_stack([rows // side, cols // side]), axis=0).tolist():
-            keys.append(f"features/{spec.name}/{zone}/r{row:04d}c{col:04d}")
-    ledger = Ledger(project.ledger_path)
-    records = {key: ledger.read(key) for key in keys}
-    undone = [key for key, record in records.items() if record is None or record.state not in ("done", "incomplete")]
-    if undone:
-        raise MissingError(
-            f"the features {spec.name} are not done in {len(undone)} of {len(keys)} tiles with labels ({undone[0]})",
-            f"Run `{features_command(spec)}` again; it does what is missing.",
-        )
-    return [record for record in records.values() if record]
+def _features(project: Project, options: TrainOptions) -> tuple[FeatureSpec, FeatureSource]:
+    """Return what the features are, and where they come from."""
+    if options.origin == FEATURES:
+        refuse_damaged(project, options.feature)
+        store = open_source(project, options.feature)
+        return feature_spec_of(store), StoredFeatures(store)
+    path = project.features_path(options.feature)
+    spec = feature_spec_of(Store.open(path)) if Store.exists(path) else FeatureSpec.parse(options.feature)
+    return spec, whole_source(project, spec, options.origin, options.fit.threads)
+
+
+def _calibrated(fitted: Fitted, validation: Samples, threads: int) -> Calibration | None:
+    """Return the calibration on the validation samples; None without any."""
+    if not len(validation):
+        return None
+    said = classify(fitted.classifier, validation, fitted.scaling, max(1, threads))
+    return calibrate(said, validation.classes)
 
 
 def _card(project: Project, job: _Job, fitted: Fitted, options: TrainOptions) -> ModelCard:
@@ -323,6 +331,7 @@ def _card(project: Project, job: _Job, fitted: Fitted, options: TrainOptions) ->
         region=project.spec.region.name,
         season=str(project.spec.season),
         versions=_versions(options.classifier),
+        calibration=_calibrated(fitted, job.samples.of_set("validation"), options.fit.threads),
         features_digest=job.features_digest,
         made_of=job.made_of,
         model_window=_said(options.model_window),

@@ -18,9 +18,11 @@ from cropcube.domain.map_product import (
     CONFIDENCE,
     CROP,
     DTYPES,
+    MARGIN,
     clear_count_attrs,
     confidence_attrs,
     crop_attrs,
+    margin_attrs,
 )
 from cropcube.domain.region import Region
 from cropcube.domain.season import Season
@@ -56,7 +58,12 @@ def known_classes(where: PixelBox) -> NDArray[np.uint8]:
 
 def write_known_map(project: Project, legend: Legend = LEGEND) -> Store:
     """Write the map of a project with `known_classes` where the region is, confidence 90 and 300 observations."""
-    attrs = {CROP: crop_attrs(legend), CONFIDENCE: confidence_attrs(), CLEAR_COUNT: clear_count_attrs()}
+    attrs = {
+        CROP: crop_attrs(legend),
+        CONFIDENCE: confidence_attrs(),
+        MARGIN: margin_attrs(),
+        CLEAR_COUNT: clear_count_attrs(),
+    }
     arrays = tuple(map_array(name, DTYPES[name], 96, attrs[name]) for name in DTYPES)
     store = Store.create(project.map_path, project.spec.grid, StoreSpec("map", arrays, attrs={"classifier": "forest"}))
     ledger = Ledger(project.ledger_path)
@@ -66,6 +73,7 @@ def write_known_map(project: Project, legend: Legend = LEGEND) -> Store:
         zone = tile.lattice.name
         store.write(zone, CROP, where, np.where(counted, known_classes(where), 0).astype(np.uint8))
         store.write(zone, CONFIDENCE, where, np.where(counted, 90, 0).astype(np.uint8))
+        store.write(zone, MARGIN, where, np.where(counted, 80, 0).astype(np.uint8))
         store.write(zone, CLEAR_COUNT, where, np.where(counted, 300, 0).astype(np.uint16))
         ledger.write(Record(f"predict/{zone}/{tile.name}", "digest", "done", {}))
     return store

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, replace
 import pytest
 
 from cropcube.domain.legend import Legend
-from cropcube.domain.model_card import LabelSource, ModelCard, Scaling, SplitRecord
+from cropcube.domain.model_card import Calibration, LabelSource, ModelCard, Scaling, SplitRecord
 from cropcube.errors import InvalidInputError
 
 CARD = ModelCard(
@@ -39,8 +39,22 @@ def test_json_round_trip_keeps_every_field():
 
 def test_a_card_from_before_a_field_was_thought_of_is_read():
     content = json.loads(CARD.to_json())
-    del content["model_window"]
+    del content["model_window"], content["digest"]
     assert ModelCard.from_json(json.dumps(content)) == replace(CARD, model_window="")
+
+
+def test_a_card_edited_by_hand_is_refused():
+    text = CARD.to_json()
+    for old, new in (('"region": "', '"region": "x'), ('"classifier": "forest"', '"classifier": "cropnet"')):
+        assert old in text
+        with pytest.raises(InvalidInputError, match="was changed since"):
+            ModelCard.from_json(text.replace(old, new, 1))
+
+
+def test_a_temperature_that_is_none_is_refused():
+    for value in (0.0, -1.0, float("inf"), "hot"):
+        with pytest.raises(InvalidInputError, match="temperature"):
+            Calibration(value, 0.1, 0.1, 5)
 
 
 def test_same_card_same_text():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,20 +46,32 @@ def store(project):
 
 def model(project, classifier, threads=1) -> MapModel:
     layout = InputLayout.of(SPEC, project.spec.season, project.spec.sensor)
-    return MapModel(classifier, layout, reflectance_scaling(10), threads)
+    return MapModel(classifier, layout, reflectance_scaling(10), threads=threads)
 
 
 def test_the_likeliest_class_is_taken_and_the_first_of_equals(project):
     said = [[0.2, 0.5, 0.3], [0.4, 0.2, 0.4], [0.0, 0.0, 1.0]]
-    crop, confidence = classify(model(project, Fake(said)), np.zeros((3, 10, 7), np.float32))
-    assert crop.tolist() == [2, 1, 3]
-    assert confidence.tolist() == [50, 40, 100]
-    assert crop.dtype == confidence.dtype == np.uint8
+    found = classify(model(project, Fake(said)), np.zeros((3, 10, 7), np.float32))
+    assert found.crop.tolist() == [2, 1, 3]
+    assert found.confidence.tolist() == [50, 40, 100]
+    assert found.margin.tolist() == [20, 0, 100]
+    assert found.probability.T.tolist() == [[20, 50, 30], [40, 20, 40], [0, 0, 100]]
+    assert {values.dtype for values in vars(found).values()} == {np.dtype(np.uint8)}
+
+
+def test_the_temperature_changes_how_sure_the_map_is_and_not_its_class(project):
+    said = [[0.2, 0.5, 0.3], [0.4, 0.2, 0.4], [0.0, 0.1, 0.9]]
+    plain, inputs = model(project, Fake(said)), np.zeros((3, 10, 7), np.float32)
+    surer, calmer = (classify(replace(plain, temperature=t), inputs) for t in (0.5, 3.0))
+    as_it_is = classify(plain, inputs)
+    assert surer.crop.tolist() == calmer.crop.tolist() == as_it_is.crop.tolist()
+    assert surer.confidence.tolist() == [66, 44, 99]  # 0.25 / 0.38, 0.16 / 0.36, 0.81 / 0.82
+    assert (calmer.confidence <= as_it_is.confidence).all()
 
 
 def test_confidence_is_rounded_half_up_and_never_no_data(project):
     said = [[0.625, 0.375, 0.0], [0.994, 0.006, 0.0], [0.996, 0.004, 0.0], [0.001, 0.0, 0.0]]
-    _, confidence = classify(model(project, Fake(said)), np.zeros((4, 10, 7), np.float32))
+    confidence = classify(model(project, Fake(said)), np.zeros((4, 10, 7), np.float32)).confidence
     assert confidence.tolist() == [63, 99, 100, 1]
 
 

@@ -127,7 +127,7 @@ def test_a_missing_folder_a_folder_as_file_and_an_unknown_layer_are_refused(tmp_
         export(project.root, ExportOptions(tmp_path / "nowhere" / "map.tif"))
     with pytest.raises(InvalidInputError, match="is a folder"):
         export(project.root, ExportOptions(tmp_path / "project"))
-    with pytest.raises(InvalidInputError, match="crop, confidence, clear-count"):
+    with pytest.raises(InvalidInputError, match="crop, confidence, margin, clear-count"):
         ExportOptions(tmp_path / "map.tif", "height")
 
 
