@@ -61,7 +61,7 @@ def train(
     ] = None,
     augment: Annotated[
         str | None,
-        typer.Option("--augment", metavar="none|paper", help="CropNet: changed copies of samples, drawn each epoch."),
+        typer.Option("--augment", metavar="none|default|paper", help="CropNet: changed copies of samples, drawn each epoch."),
     ] = None,
     width: Annotated[
         int | None,
