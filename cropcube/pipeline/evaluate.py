@@ -14,6 +14,7 @@ from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.pipeline.commands import command
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
@@ -152,7 +153,9 @@ def evaluate(
     if is_of_other_model(project, digest_of(card)):
         notes.append(OTHER_MODEL)
     digests = (("Model", digest_of(card)), ("Labels", card.labels.digest), ("Project", project.spec.digest))
-    files = write_report(ReportInput(project, card, index, legend, accuracies, digests))
+    source = judged.source if Store.exists(project.features_path(card.feature)) else None
+    said = command("evaluate", options)
+    files = write_report(ReportInput(project, card, index, legend, accuracies, digests, judged.layout, source, said))
     return EvaluateSummary(accuracies[0], accuracies[1:], files, options.folds, tuple(notes))
 
 

@@ -120,6 +120,12 @@ def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accur
         )
     runs = [_one_seed(contest, kind, count, contest.card.split.seed + number) for number in range(seeds)]
     repeats = tuple(score(samples.classes[tested], said[tested], samples.legend.names) for said, _ in runs)
+    by_fold = tuple(
+        score(samples.classes[held], said[held], samples.legend.names)
+        for said, fold_of in runs
+        for fold in range(count)
+        if (held := tested & (fold_of == fold)).any()
+    )
     fold_of, groups = runs[0][1], _blocks(samples)
     basis = (
         f"{NAMES[kind]}, fitted anew {count} times, each time without one of {count} groups of {contest.split} and "
@@ -129,7 +135,9 @@ def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accur
     where = np.unique(np.stack([samples.classes[tested], fold_of[tested]]), axis=1)[0]
     unlearnt = _names(samples, np.flatnonzero(np.bincount(where) == 1))
     untestable = _names(samples, lone.astype(np.int64) - 1)
-    return Accuracy(NAMES[kind], basis, repeats[0], groups, unlearnt=unlearnt, untestable=untestable, repeats=repeats)
+    return Accuracy(
+        NAMES[kind], basis, repeats[0], groups, unlearnt=unlearnt, untestable=untestable, repeats=repeats, folds=by_fold
+    )
 
 
 def _one_seed(contest: Contest, kind: str, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

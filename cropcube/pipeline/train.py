@@ -28,6 +28,7 @@ from cropcube.model.diary import Diary
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions, recipe_of
 from cropcube.model.metrics import scores
+from cropcube.pipeline.commands import command
 from cropcube.pipeline.feature_sources import FEATURES, contents_under, whole_source
 from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles, grouped, read_labels
 from cropcube.pipeline.sources import CUBE, open_source, refuse_damaged
@@ -335,6 +336,7 @@ def _card(project: Project, job: _Job, fitted: Fitted, options: TrainOptions) ->
         features_digest=job.features_digest,
         made_of=job.made_of,
         model_window=_said(options.model_window),
+        command=command("train", replace(options, model=None), usual_options(options.classifier)),
     )
 
 
@@ -346,6 +348,11 @@ def window_of_words(model_window: str | None, recipe: str | None) -> ModelWindow
 
 def _said(window: ModelWindow | None) -> str:
     return str(window) if window else ""
+
+
+def usual_options(classifier: str) -> TrainOptions:
+    """Return the options of a command that says no more than its labels and the kind of classifier."""
+    return TrainOptions(LabelFiles((Path("FILE"),)), fit=FitOptions.of_words(classifier, {}))
 
 
 def _versions(classifier: str) -> dict[str, str]:

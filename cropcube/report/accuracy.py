@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from cropcube.report.intervals import Intervals, intervals_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -65,6 +67,13 @@ class Accuracy:
     "Classes that lie in a single place: their pixels are not tested."
     repeats: tuple[Scores, ...] = ()
     "Scores of every seed, the first of them `scores`; empty where nothing was repeated."
+    folds: tuple[Scores, ...] = ()
+    "Scores of every fold that was tested, those of several seeds one after another; empty without folds."
+
+    @property
+    def intervals(self) -> Intervals | None:
+        """How far the scores may be off, judged by the folds; None without folds."""
+        return intervals_of(self.folds, len(self.folds) // max(1, len(self.repeats)))
 
     @property
     def overall_accuracy(self) -> Spread:
@@ -92,6 +101,7 @@ class Accuracy:
             "untestable": list(self.untestable),
             "seeds": max(1, len(self.repeats)),
             "spread": self._spread(),
+            "intervals": found.as_dict([c.name for c in self.scores.classes]) if (found := self.intervals) else None,
             **self.scores.as_json(),
             "remarks": list(self.remarks()),
         }

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-import math
 import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 from cropcube.report.style import STYLE
+from cropcube.report.tables import accuracy_section, headline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from cropcube.report.accuracy import Accuracy
+    from cropcube.report.pictures import Swatch
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,30 @@ class Illustration:
     "Under the picture."
     alt: str
     "For those who do not see it."
+    title: str = ""
+    "Above it."
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands under it: text, pictures, facts."""
+    """A heading with what stands under it, in this order."""
 
     heading: str
     "One line."
     text: tuple[str, ...] = ()
     "Paragraphs."
     illustrations: tuple[Illustration, ...] = ()
-    "Pictures, full width."
+    "Pictures, one below the other."
+    key: tuple[Swatch, ...] = ()
+    "What the colours of the picture mean."
+    strip: tuple[Illustration, ...] = ()
+    "Small pictures, side by side as far as there is room."
     facts: tuple[tuple[str, str], ...] = ()
     "Name and value, one a line."
+    commands: tuple[str, ...] = ()
+    "As they are typed."
+    closing: tuple[str, ...] = ()
+    "Paragraphs below all that."
 
 
 @dataclass(frozen=True)
@@ -68,10 +79,10 @@ def render(page: Page) -> str:
     body = "\n".join(
         [
             f"<header><h1>{escape(page.title)}</h1><p class=sub>{escape(page.subtitle)}</p></header>",
-            _headline(page.accuracies[0]),
+            headline(page.accuracies[0]),
             _remarks(page.remarks),
             *(_section(section) for section in page.opening),
-            _accuracy(page.accuracies),
+            accuracy_section(page.accuracies),
             *(_section(section) for section in page.closing),
             f"<footer>{escape(page.credit)}</footer>",
         ]
@@ -88,23 +99,6 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def percent(share: float) -> str:
-    """Return a share between 0 and 1 as `91.5 %`, or a dash where it is not defined (nan)."""
-    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
-
-
-def _headline(accuracy: Accuracy) -> str:
-    """Return the figures that are read first."""
-    cells = (
-        (percent(accuracy.scores.overall_accuracy), "overall accuracy"),
-        (_score(accuracy.scores.macro_f1), "macro-F1"),
-        (f"{accuracy.scores.samples:,}", "pixels tested"),
-        (f"{accuracy.tested_classes} of {len(accuracy.scores.classes)}", "classes tested"),
-    )
-    items = "".join(f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in cells)
-    return f"<section class=headline>{items}</section><p class=basis>{escape(accuracy.basis)}</p>"
-
-
 def words(text: str) -> str:
     """Return a text as HTML: escaped, and what stands between backticks set as a command."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
@@ -118,89 +112,33 @@ def _remarks(remarks: Sequence[str]) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f"<section><h2>{escape(section.heading)}</h2>"]
-    parts += [f"<p>{words(paragraph)}</p>" for paragraph in section.text]
-    for picture in section.illustrations:
-        image = f'<img src="{data_uri(picture.png)}" alt="{escape(picture.alt)}">'
-        parts.append(f"<figure>{image}<figcaption>{escape(picture.caption)}</figcaption></figure>")
+    parts = [f"<section><h2>{escape(section.heading)}</h2>", *_paragraphs(section.text)]
+    pictures = "".join(_figure(picture) for picture in section.illustrations)
+    parts.append(f"<div class=keyed>{pictures}{_key(section.key)}</div>" if section.key else pictures)
+    if section.strip:
+        parts.append(f"<div class=strip>{''.join(_figure(picture) for picture in section.strip)}</div>")
     if section.facts:
         rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in section.facts)
         parts.append(f"<dl>{rows}</dl>")
-    return "".join([*parts, "</section>"])
+    if section.commands:
+        parts.append(f"<pre>{escape(chr(10).join(section.commands))}</pre>")
+    return "".join([*parts, *_paragraphs(section.closing), "</section>"])
 
 
-def _accuracy(accuracies: Sequence[Accuracy]) -> str:
-    parts = ["<section><h2>Accuracy</h2>"]
-    if len(accuracies) > 1:
-        parts.append(_comparison(accuracies))
-    for accuracy in accuracies:
-        if len(accuracies) > 1:
-            parts.append(f"<h3>{escape(accuracy.classifier)}</h3><p>{escape(accuracy.basis)}</p>")
-        parts += [_class_table(accuracy), _matrix(accuracy)]
-    return "".join([*parts, "</section>"])
+def _paragraphs(texts: Sequence[str]) -> list[str]:
+    return [f"<p>{words(text)}</p>" for text in texts]
 
 
-def _comparison(accuracies: Sequence[Accuracy]) -> str:
-    """Return classifiers side by side, tested on the same pixels."""
-    rows = [
-        (
-            a.classifier,
-            percent(a.scores.overall_accuracy),
-            _score(a.scores.macro_f1),
-            *(_score(c.f1) for c in a.scores.classes),
-        )
-        for a in accuracies
-    ]
-    head = ("Classifier", "Overall accuracy", "Macro-F1", *(f"F1 {c.name}" for c in accuracies[0].scores.classes))
-    return _table(head, rows, "The same test pixels for every classifier")
+def _figure(picture: Illustration) -> str:
+    title = f"<b>{escape(picture.title)}</b>" if picture.title else ""
+    caption = f"<figcaption>{words(picture.caption)}</figcaption>" if picture.caption else ""
+    return f'<figure>{title}<img src="{data_uri(picture.png)}" alt="{escape(picture.alt)}">{caption}</figure>'
 
 
-def _class_table(accuracy: Accuracy) -> str:
-    rows = [
-        (c.name, _score(c.precision), _score(c.recall), _score(c.f1), f"{c.support:,}") for c in accuracy.scores.classes
-    ]
-    rows.append(("Mean of the tested classes (macro)", "", "", _score(accuracy.scores.macro_f1), ""))
-    head = ("Class", "Precision (user’s)", "Recall (producer’s)", "F1", "Test pixels")
-    return _table(head, rows, f"Scores by class; overall accuracy {percent(accuracy.scores.overall_accuracy)}")
-
-
-def _matrix(accuracy: Accuracy) -> str:
-    """Return the confusion matrix, rows = labels, shaded by the share of the row."""
-    names = [c.name for c in accuracy.scores.classes]
-    head = "".join(f"<th scope=col class=tilt><span>{escape(name)}</span></th>" for name in names)
-    rows = []
-    for name, counts in zip(names, accuracy.scores.confusion, strict=True):
-        total = max(sum(counts), 1)
-        cells = "".join(_matrix_cell(count / total, count) for count in counts)
-        rows.append(f"<tr><th scope=row>{escape(name)}</th>{cells}</tr>")
-    return (
-        "<div class=scroll><table class=matrix><caption>Confusion matrix: rows are the labels, columns what the "
-        f"classifier said; pixels, shaded by their share of the row</caption><thead><tr><td></td>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+def _key(swatches: Sequence[Swatch]) -> str:
+    rows = "".join(
+        f'<li><i style="background:{escape(swatch.colour)}"></i>{escape(swatch.name)}'
+        f"<span>{escape(swatch.note)}</span></li>"
+        for swatch in swatches
     )
-
-
-def _matrix_cell(share: float, count: int) -> str:
-    """Return one cell: white to dark blue, which every kind of colour vision tells apart."""
-    low, high = (255, 255, 255), (8, 69, 148)
-    red, green, blue = (round(a + (b - a) * share**0.7) for a, b in zip(low, high, strict=True))
-    ink = "#fff" if share > 0.45 else "#1b1f23"
-    quiet = " class=zero" if count == 0 else ""
-    return f'<td{quiet} style="background:rgb({red},{green},{blue});color:{ink}">{count:,}</td>'
-
-
-def _score(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]], caption: str) -> str:
-    columns = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
-    lines = []
-    for row in rows:
-        first, *others = row
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
-        lines.append(f"<tr><th scope=row>{escape(first)}</th>{cells}</tr>")
-    return (
-        f"<div class=scroll><table><caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    return f"<ul class=key>{rows}</ul>"

@@ -1,4 +1,4 @@
-"""Pictures of maps: classes with their legend, colour composites, counts. PNG bytes, drawn without a display."""
+"""The map as a sheet of its own with its legend, and the colours of classes and composites. Needs no display."""
 
 from __future__ import annotations
 
@@ -44,16 +44,6 @@ class Caption:
     "Where and when."
     credit: str
     "Who the data are from, and how they were made; small, at the foot."
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One picture in a row of pictures of the same place."""
-
-    title: str
-    "Above the panel."
-    image: Raster
-    "RGB (y, x, 3) uint8."
 
 
 def class_colours(swatches: tuple[Swatch, ...]) -> NDArray[np.uint8]:
@@ -102,64 +92,7 @@ def map_picture(classes: Raster, swatches: tuple[Swatch, ...], caption: Caption)
     _graticule(axes, classes)
     _legend(side, swatches)
     _scale_and_north(side, classes)
-    return _png(figure)
-
-
-def count_picture(counts: Raster, caption: Caption, unit: str) -> bytes:
-    """Return a quantity (y, x) as a PNG with a colour bar; 0 = no data.
-
-    Parameters
-    ----------
-    counts
-        Integers, 0 = none.
-    caption
-        The words around it.
-    unit
-        Written along the colour bar.
-    """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    figure, axes, side = _sheet(counts, caption, _NARROW_CM)
-    values = np.ma.masked_equal(counts.values, 0)
-    top = float(values.max()) if values.count() else 1.0
-    bottom = float(values.min()) if values.count() else 0.0
-    norm = Normalize(bottom, max(top, bottom + 1))
-    axes.set_facecolor(EMPTY)
-    axes.imshow(values, extent=counts.extent, cmap="cividis", norm=norm, interpolation="nearest")
-    _graticule(axes, counts)
-    bar_axes = side.inset_axes((0.06, 0.55, 0.09, 0.42))
-    bar = figure.colorbar(ScalarMappable(norm, "cividis"), cax=bar_axes)
-    bar.set_label(unit, fontsize=8, color=INK)
-    bar.ax.tick_params(labelsize=8, colors=INK)
-    _scale_and_north(side, counts)
-    return _png(figure)
-
-
-def panels_picture(panels: tuple[Panel, ...]) -> bytes:
-    """Return pictures of one place side by side, with one scale bar."""
-    from matplotlib.figure import Figure
-
-    side, head = 7.2 / 2.54, 0.35
-    ratio = panels[0].image.height_m / panels[0].image.width_m
-    width, height = side * len(panels), side * ratio + head + 0.18
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
-    for index, panel in enumerate(panels):
-        axes = figure.add_axes(
-            (index / len(panels) + 0.004, 0.3 / height, 1 / len(panels) - 0.008, side * ratio / height)
-        )
-        _show(axes, panel.image)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_title(panel.title, fontsize=9, color=INK, loc="left", pad=4, parse_math=False)
-    ground = panels[0].image.width_m * len(panels)
-    length = scale_bar_m(panels[0].image.width_m)
-    foot = figure.add_axes((0.004, 0, 0.992, 0.26 / height))
-    foot.set(xlim=(0, ground), ylim=(0, 1))
-    foot.axis("off")
-    foot.plot((0, length), (0.5, 0.5), color=INK, linewidth=2.5, solid_capstyle="butt")
-    foot.text(length * 1.06, 0.5, length_text(length), fontsize=8, color=INK, va="center")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _cm_per_m(raster: Raster) -> float:
@@ -256,7 +189,7 @@ def _scale_and_north(side: Axes, raster: Raster) -> None:
     )
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
     """Return the drawn figure; the same figure gives the same bytes."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": "cropcube"})

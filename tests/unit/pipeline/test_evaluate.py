@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.domain.grid import inside
 from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError, UsageError
@@ -20,7 +21,8 @@ from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.predict import PredictOptions, predict
-from cropcube.pipeline.report_files import detail_box, hectares_text, label_picture
+from cropcube.pipeline.report_sections import detail_box, label_picture
+from cropcube.pipeline.report_words import hectares_text
 from cropcube.report.accuracy import Accuracy, differences
 from cropcube.run.options import RunOptions
 from cropcube.samples.places import SplitRule
@@ -215,6 +217,7 @@ def test_the_map_is_scored_without_features_too(project, tmp_path: Path):
     shutil.rmtree(project.root / "features")
     summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif")))
     assert summary.accuracy.scores.overall_accuracy > 0.95
+    assert "are not there any more" in summary.files.report.read_text()
     with pytest.raises(MissingError, match="cropcube features"):
         evaluate(project.root)
 
@@ -252,15 +255,63 @@ def test_the_report_needs_nothing_beside_itself_and_says_what_it_must(project):
     page = Tags()
     page.feed(text)
     assert page.open == []
-    assert len(page.loads) == 3
+    assert len(page.loads) == 9  # map, composite, labels, map; three crops; confidence, clear observations
     assert all(link.startswith("data:image/png;base64,") for link in page.loads)
     assert "url(" not in text
+    assert len(text) < 3_000_000
+    assert str(project.root) not in text
     words = " ".join(page.texts)
     for wanted in ("Maize & more", "Confusion matrix", "overall accuracy", "macro-F1", "median-10d", "fields.gpkg",
-                   "2019-03-01/2019-05-10", "Random forest", "blocks of 160 m", "12 overlapping classes"):  # fmt: skip
+                   "2019-03-01/2019-05-10", "Random forest", "blocks of 160 m", "12 overlapping classes", "NDVI",
+                   "How sure the map is", "cropcube features --kind median --window 10", "cropcube predict",
+                   "cropcube evaluate"):  # fmt: skip
         assert wanted in words
     assert "Maize &amp; more" in text
     assert summary.files.picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_figures_of_the_page_are_those_for_machines(project):
+    summary = evaluate(project.root, EvaluateOptions(folds=3, seeds=2))
+    page = Tags()
+    page.feed(summary.files.report.read_text(encoding="utf-8"))
+    words, figures = " ".join(page.texts), summary.as_dict()
+    assert f"{100 * figures['overall_accuracy']:.1f} %" in words
+    for row, entry in zip(figures["confusion"], figures["classes"], strict=True):
+        assert " ".join([entry["name"], *(f"{count:,}" for count in row)]) in words
+        assert " ".join([entry["name"], *(f"{entry[score]:.3f}" for score in ("precision", "recall", "f1"))]) in words
+    macro = figures["intervals"]["macro_f1"]
+    assert len(macro["values"]) == 6
+    assert f"{macro['low']:.2f} to {macro['high']:.2f}" in words
+    assert "cropcube evaluate --folds 3 --seeds 2" in words
+
+
+def test_the_scores_of_folds_are_those_of_their_own_pixels(project, monkeypatch):
+    from cropcube.pipeline import scoring
+
+    held = []
+    real = scoring.classify
+
+    def spy(classifier, samples, *rest):
+        said = real(classifier, samples, *rest)
+        held.append((samples.classes, said.argmax(axis=1)))
+        return said
+
+    monkeypatch.setattr(scoring, "classify", spy)
+    accuracy = evaluate(project.root, EvaluateOptions(folds=3)).accuracy
+    right = [float(np.mean(truth == said)) for truth, said in held]
+    assert [found.overall_accuracy for found in accuracy.folds] == pytest.approx(right)
+    assert accuracy.intervals.overall_accuracy.mean == pytest.approx(np.mean(right))
+
+
+def test_failed_reads_are_told_without_folders_and_secrets(project):
+    failed = {"scene": "S2A_31UES_20190302", "band": "B04", "error": "https://host/private/B04.tif?sig=secret refused"}
+    key = "build/utm31n/s000/r0000c0000"
+    details = {"failed": [failed], "failed_reads": 3}
+    Ledger(project.ledger_path).write(Record(key, "digest", "incomplete", details))
+    text = evaluate(project.root).files.report.read_text(encoding="utf-8")
+    assert "<dt>Failed reads</dt><dd>3</dd>" in text
+    assert "<dt>S2A_31UES_20190302 B04</dt><dd>B04.tif refused</dd>" in text
+    assert "secret" not in text
 
 
 def test_the_same_evaluation_writes_the_same_report(project):
@@ -324,4 +375,5 @@ def test_labels_are_drawn_where_they_are(made):
 
 
 def test_areas_are_written_as_people_read_them():
-    assert [hectares_text(x) for x in (0.04, 13.84, 1380.2, 2_310_000)] == ["0.0 ha", "13.8 ha", "1,380 ha", "2.31 Mha"]
+    told = ["0.0 ha", "0.04 ha", "13.8 ha", "1,380 ha", "2.31 Mha"]
+    assert [hectares_text(x) for x in (0.0, 0.04, 13.84, 1380.2, 2_310_000)] == told

@@ -11,6 +11,8 @@ import pytest
 from cropcube.model.metrics import scores
 from cropcube.report.accuracy import Accuracy
 from cropcube.report.page import Illustration, Page, Section, render
+from cropcube.report.pictures import Swatch
+from cropcube.report.style import STYLE
 
 NASTY = "<script>alert('x')</script> & \"quotes\" `cropcube predict`"
 COUNTS = np.array([[40, 2, 0], [5, 30, 0], [0, 0, 0]])
@@ -22,7 +24,8 @@ def accuracy(counts=COUNTS, name="CropNet", blocks=3) -> Accuracy:
 
 def page(*accuracies: Accuracy) -> Page:
     picture = Illustration(b"png bytes", NASTY, NASTY)
-    section = Section(NASTY, (NASTY,), (picture,), ((NASTY, NASTY),))
+    swatch = Swatch(NASTY, "#ff0000", NASTY)
+    section = Section(NASTY, (NASTY,), (picture,), (swatch,), (picture,), ((NASTY, NASTY),), (NASTY,), (NASTY,))
     return Page(NASTY, NASTY, (NASTY,), accuracies or (accuracy(),), (section,), (section,), NASTY)
 
 
@@ -56,9 +59,13 @@ def test_texts_are_escaped_and_tags_closed():
 def test_nothing_is_loaded_from_elsewhere():
     read = Reader(render(page()))
     loaded = [value for name, value in read.attributes if name in ("src", "href", "srcset", "action")]
-    assert len(loaded) == 2
+    assert len(loaded) == 4
     assert all(value.startswith("data:image/png;base64,") for value in loaded)
-    assert not {"link", "script", "iframe"} & set(read.tags)
+    assert not {"link", "script", "iframe", "object", "embed", "video", "audio", "base"} & set(read.tags)
+    styles = " ".join(value for name, value in read.attributes if name == "style")
+    assert "url(" not in STYLE + styles
+    assert "@import" not in STYLE
+    assert not any(name.startswith("on") for name, _ in read.attributes)
 
 
 def test_figures_are_those_of_the_matrix():
@@ -100,3 +107,30 @@ def test_the_figures_for_machines_hold_no_nan():
     assert json.loads(json.dumps(figures, allow_nan=False))["confusion"] == COUNTS.tolist()
     assert figures["classes"][2]["recall"] is None
     assert figures["overall_accuracy"] == pytest.approx(70 / 77)
+
+
+def test_intervals_over_the_folds_stand_beside_their_scores():
+    folds = tuple(
+        accuracy(counts).scores for counts in ([[20, 2, 0], [5, 10, 0], [0, 0, 0]], [[20, 0, 0], [0, 20, 0], [0, 0, 0]])
+    )
+    whole = replace(accuracy(), folds=folds)
+    words = Reader(render(page(whole))).words
+    found = whole.intervals
+    assert "95 % interval" in words
+    assert f"{100 * found.overall_accuracy.low:.0f} to {100 * found.overall_accuracy.high:.0f} %" in words
+    for between in (found.macro_f1, found.f1[0], found.f1[1]):
+        assert str(between) in words
+    assert f"{found.macro_f1.mean:.3f}, standard deviation {found.macro_f1.deviation:.3f}" in words
+    assert whole.as_dict()["intervals"]["macro_f1"]["low"] == found.macro_f1.low
+    assert "interval" not in Reader(render(page())).words
+    assert accuracy().as_dict()["intervals"] is None
+
+
+def test_several_seeds_are_told_apart_from_folds():
+    first, second = accuracy().scores, accuracy([[42, 0, 0], [0, 35, 0], [0, 0, 0]]).scores
+    repeated = replace(accuracy(), repeats=(first, second), folds=(first, first, second, second))
+    other = replace(repeated, classifier="Random forest")
+    words = Reader(render(page(repeated, other))).words
+    assert "Over 2 seeds" in words
+    assert str(repeated.macro_f1) in words
+    assert repeated.intervals.folds == 2

@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 
 from cropcube.report.pictures import (
-    EMPTY,
     Caption,
-    Panel,
     Swatch,
     class_colours,
-    count_picture,
     map_picture,
     paint_classes,
     paint_composite,
-    panels_picture,
     shorten,
 )
 from cropcube.report.raster import Raster, frame_ticks, length_text, nice_step, scale_bar_m
@@ -83,15 +79,6 @@ def test_a_legend_of_many_classes_stays_on_the_sheet():
     assert patches(image, "#0000fd") > 0
 
 
-def test_counts_are_drawn_with_no_data_apart():
-    counts = np.full((20, 20), 30, np.uint16)
-    counts[:10] = 0
-    image = decoded(count_picture(raster(counts), CAPTION, "observations"))
-    assert patches(image, EMPTY) > 10_000
-    blank = decoded(count_picture(raster(counts * 0), CAPTION, "observations"))
-    assert blank.shape[2] == 3
-
-
 def test_a_composite_is_stretched_and_keeps_no_data_apart():
     values = np.ones((10, 10, 3), np.float32) * np.linspace(100, 5000, 100, dtype=np.float32).reshape(10, 10, 1)
     values[0, 0] = 0
@@ -102,15 +89,6 @@ def test_a_composite_is_stretched_and_keeps_no_data_apart():
     assert (np.diff(image[..., 0].ravel()[1:].astype(int)) >= 0).all()
     empty = paint_composite(raster(np.zeros((4, 4, 3), np.float32))).values
     assert (empty == class_colours(())[0]).all()
-
-
-def test_panels_stand_side_by_side():
-    red = np.zeros((30, 30, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
-    blue = np.zeros((30, 30, 3), np.uint8) + np.array([0, 0, 255], np.uint8)
-    image = decoded(panels_picture((Panel("one", raster(red)), Panel("two", raster(blue)))))
-    columns_red = np.flatnonzero((image == [255, 0, 0]).all(axis=2).any(axis=0))
-    columns_blue = np.flatnonzero((image == [0, 0, 255]).all(axis=2).any(axis=0))
-    assert columns_red.max() < columns_blue.min()
 
 
 def test_ticks_are_round_degrees_where_they_belong():
