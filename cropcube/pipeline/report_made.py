@@ -42,8 +42,9 @@ def rests_section(project: Project) -> Section:
         facts = [
             ("Scenes with pixels in the map", f"{len(scenes):,} on {len(days)} days from {days[0]} to {days[-1]}"),
             ("Processing baselines", _counted(baselines)),
-            ("Satellites", _counted(Counter(scene.id[:3] for scene in scenes))),
         ]
+        if satellites := Counter(scene.id[:3] for scene in scenes if re.match("S2[A-Z]_", scene.id)):
+            facts.append(("Satellites", _counted(satellites)))
     ledger = Ledger(project.ledger_path)
     found = tally(chain(ledger.records("build"), ledger.records(STAGE)))
     facts.append(("Failed reads", f"{found.failed_reads:,}" if found.failed_reads else "none"))

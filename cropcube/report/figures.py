@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cropcube.report.curves import Curve, Curves
 
-_WIDTH_IN, _DPI = 5.4, 150
+_WIDTH_IN, _DPI = 4.2, 200
 _CURVE_IN, _CURVE_DPI = (3.4, 2.0), 130
 _THUMB_PX = 480
 """Shorter side of a picture of the row, at least."""
@@ -117,12 +117,12 @@ def _season_axes(axes: Axes, curves: Curves) -> None:
 
 def _inches(raster: Raster) -> float:
     """Return the height of a drawn raster, within what fits a page."""
-    return float(np.clip(_width(raster) * raster.height_m / raster.width_m, 0.6, 6.5))
+    return float(np.clip(_width(raster) * raster.height_m / raster.width_m, 0.6, 5.2))
 
 
 def _width(raster: Raster) -> float:
     """Return the width of a drawn raster: all there is, unless it would be taller than a page."""
-    return min(_WIDTH_IN - 0.76, 6.5 * raster.width_m / raster.height_m)
+    return min(_WIDTH_IN - 0.76, 5.2 * raster.width_m / raster.height_m)
 
 
 def _sheet(raster: Raster, below_in: float) -> tuple[Figure, Axes]:
@@ -149,7 +149,7 @@ def _frame(axes: Axes, raster: Raster) -> None:
     bottom, left = frame_ticks(raster, 2)
     axes.set_xticks([tick.position_m for tick in bottom], [tick.label for tick in bottom])
     axes.set_yticks([tick.position_m for tick in left], [tick.label for tick in left], rotation=90, va="center")
-    axes.tick_params(labelsize=9, colors=QUIET, length=3, width=0.6)
+    axes.tick_params(labelsize=8.5, colors=QUIET, length=3, width=0.6)
     _quiet_spines(axes, ())
 
 

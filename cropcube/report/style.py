@@ -59,8 +59,10 @@ footer{margin-top:3rem;padding-top:.9rem;border-top:1px solid #d8dcdf}
 @media (max-width:34rem){main{padding:1.2rem .9rem 2rem}h1{font-size:1.6rem}dl{grid-template-columns:1fr}
 dd{margin-bottom:.5rem}th,td{padding:.3rem .4rem}
 .headline{grid-template-columns:1fr 1fr}.headline div{border:0;padding:.7rem .8rem}.headline b{font-size:1.45rem}}
-@media print{@page{margin:1.6cm}body{font-size:10.5pt}main{max-width:none;padding:0}h2,caption{break-after:avoid}
-figure,tr,aside,.headline{break-inside:avoid}.scroll{overflow:visible}table{font-size:8.5pt}
+@media print{@page{margin:1.6cm}body{font-size:10.5pt}main{max-width:none;padding:0}
+h2,h3,caption,h2+p,h2+p+p,.basis{break-after:avoid}h2{margin-top:1.4rem}figure{margin:.5rem 0}
+figure,tr,aside,p,dl,pre,.headline,.keyed,.scroll{break-inside:avoid}.keyed img,section>figure img{max-height:10.5cm}
+.scroll{overflow:visible}table{font-size:8.5pt}
 th,td{padding:.2rem .35rem}.matrix td{min-width:0}.keyed figure{flex-basis:10cm}
 .strip{grid-template-columns:repeat(3,1fr)}}
 """
