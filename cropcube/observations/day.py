@@ -188,7 +188,21 @@ def _read_quality(scene: Scene, sensor: Sensor, box: PixelBox, reader: Reader) -
         raise ReadError(
             f"{scene.id} {sensor.quality.name}: class {highest} in {href}; the highest is {sensor.quality_max}", REPLACE
         )
-    return quality
+    if scene.epsg == box.lattice.epsg:
+        return quality
+    return np.where(_is_whole(scene, sensor, box, reader), quality, np.uint8(NOT_ACQUIRED))
+
+
+def _is_whole(scene: Scene, sensor: Sensor, box: PixelBox, reader: Reader) -> NDArray[np.bool_]:
+    """Return which pixels of a warped scene are seen in all their finer parts.
+
+    The edge of what it has seen cuts through pixels there. Taken from it, such a one would leave a hole in the finer
+    bands where the next scene has all of it.
+    """
+    finest_m = min(sensor.resolutions)
+    (rows, cols), times = box.shape, box.resolution_m // finest_m
+    seen = reader.read(scene, sensor.quality.name, box.at(finest_m)) != NOT_ACQUIRED
+    return np.asarray(seen.reshape(rows, times, cols, times).all(axis=(1, 3)))
 
 
 def _bounding(pixels: NDArray[np.bool_], box: PixelBox) -> tuple[PixelBox, tuple[slice, slice]]:

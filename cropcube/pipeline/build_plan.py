@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cropcube.domain.scene import Scene
     from cropcube.domain.sensor import Sensor
 
-REVISION = 1
+REVISION = 2
 """Of everything that turns scenes into the cube's numbers: raise it when a build of the same scenes would differ."""
 MARGIN_M = 1000.0
 """Footprints are drawn by hand in some catalogues: a scene this close to a square is looked at."""

@@ -29,7 +29,10 @@ WHOLE = shapely.transform(
 
 @dataclass
 class FakeReader:
-    """Serves arrays that cover `BOX`, counts what is asked of it, and fails where told."""
+    """Serves arrays that cover `BOX`, counts what is asked of it, and fails where told.
+
+    A band that is asked for at a resolution which is not its own stands under `SCL@10`.
+    """
 
     pixels: Mapping[tuple[str, str], NDArray[Any]]
     broken: set[tuple[str, str]] = field(default_factory=set)
@@ -40,7 +43,8 @@ class FakeReader:
         self.asked.append((scene.id, band))
         if (scene.id, band) in self.broken:
             raise ReadError(f"{scene.id} {band} is broken")
-        return self.pixels[scene.id, band][box.slices_in(BOX.at(box.resolution_m))]
+        own = self.pixels.get((scene.id, f"{band}@{box.resolution_m}"))
+        return (self.pixels[scene.id, band] if own is None else own)[box.slices_in(BOX.at(box.resolution_m))]
 
 
 def scene(name: str, baseline: str = "05.09", offset: float = 0.0) -> Scene:

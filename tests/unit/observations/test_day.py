@@ -50,6 +50,21 @@ def test_nothing_is_acquired_where_no_scene_is() -> None:
     assert (day.reflectance[10][:, :, 8:] > 0).all()
 
 
+def test_a_warped_scene_leaves_no_hole_where_its_edge_cuts_through_a_pixel() -> None:
+    """Where it has only a part of a pixel's finer ones, the next scene has all of them."""
+    edge = np.full((16, 16), 4)
+    edge[:, 8::16] = 0  # the 20 m centre is seen; half of the 10 m pixels are not
+    edged = pixels_of("a", halves(4, 4), 1000) | {("a", "SCL@10"): edge}
+    edged["a", "B02"] = np.where(edge > 0, 1000, 0).astype(np.uint16)
+    reader = FakeReader(edged | pixels_of("b", halves(5, 5), 2000))
+    warped = replace(scene("a"), epsg=32632)
+    day = observe_day([warped, scene("b")], SENSOR, BOX, reader)
+    assert day.quality[0].tolist() == [4] * 4 + [5] + [4] * 3
+    assert day.reflectance[10][0, 0].tolist() == [1000] * 8 + [2000] * 2 + [1000] * 6
+    alone = observe_day([warped], SENSOR, BOX, reader)
+    assert alone.quality[0].tolist() == [4] * 4 + [0] + [4] * 3
+
+
 def test_radiometry_is_of_each_scene() -> None:
     reader = FakeReader(pixels_of("old", halves(4, 0), 1500) | pixels_of("new", halves(0, 5), 1500))
     scenes = [scene("old", "03.00"), scene("new", "04.00", offset=-0.1)]
