@@ -51,7 +51,15 @@ def make_app() -> typer.Typer:
     for name in COMMANDS:
         module = importlib.import_module(f"cropcube_cli.commands.{name}")
         app.command(name)(getattr(module, name))
+    models = typer.Typer(no_args_is_help=True, help="Look at models.", rich_markup_mode=None)
+    models.callback()(_models)
+    models.command("show")(importlib.import_module("cropcube_cli.commands.model").show)
+    app.add_typer(models, name="model")
     return app
+
+
+def _models() -> None:
+    """Look at models."""
 
 
 def main() -> None:

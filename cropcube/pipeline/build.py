@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.catalog.search import PARTS_FOLDER, SearchRequest, freeze
@@ -28,12 +27,9 @@ from cropcube.pipeline.build_options import (
 from cropcube.pipeline.build_plan import PlannedTask, plan
 from cropcube.pipeline.build_summary import BuildSummary, DryRun, tally
 from cropcube.pipeline.build_task import erase, write
-from cropcube.pipeline.stage import StageWork, is_done, run_stage
+from cropcube.pipeline.stage import StageSummary, StageWork, is_done, run_stage
 from cropcube.run.cluster import resources
 from cropcube.run.options import RunOptions
-
-if TYPE_CHECKING:
-    from cropcube.pipeline.stage import StageSummary
 
 STAGE = "build"
 
@@ -82,6 +78,8 @@ def build(
                 (root / PARTS_FOLDER).rmdir()
             discard_project(project)  # no scene was found: the next try may well name another region or season
         raise
+    if options.scenes_only:
+        return _summary(project, catalog, StageSummary(STAGE, (), 0, 0.0), options)
     planned = _prepare(project, catalog, options)
     stage = run_stage(project, STAGE, [item.task for item in planned], StageWork(project.cube_path, erase, write), run)
     return _summary(project, catalog, stage, options)

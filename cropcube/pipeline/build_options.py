@@ -51,6 +51,8 @@ class BuildOptions:
     "Only say what would be done."
     search: bool = False
     "Ask the catalogue again (or, in a dry run, at all)."
+    scenes_only: bool = False
+    "Search and freeze the catalogue, read no scene: all that `predict` from the catalogue needs."
     verify: bool = False
     "Check the checksums of remote files too."
     max_failed_reads: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.cube.ledger import Ledger, Record, digest
@@ -68,7 +68,10 @@ class Builds:
         catalog = FrozenCatalog.open(project.scenes_path)
         known = frozenset(record.key for record in Ledger(project.ledger_path).records(STAGE))
         tasks = {planned.task.key: planned for planned in plan(project, catalog, verify=False, known=known)}
-        squares = _by_square((key, Record(key, each.task.digest, DONE).content_digest) for key, each in tasks.items())
+        whole: dict[str, Any] = {"failed": []}  # as a build records it
+        squares = _by_square(
+            (key, Record(key, each.task.digest, DONE, whole).content_digest) for key, each in tasks.items()
+        )
         return cls(squares, {}, tasks)
 
     @property

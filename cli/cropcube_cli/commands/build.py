@@ -49,6 +49,10 @@ def build(
     crs: Annotated[str | None, typer.Option("--crs", help="One CRS, EPSG:3035 say; default: UTM zones.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     search: Annotated[bool, typer.Option("--search", help="Ask the catalogue again.")] = False,
+    scenes_only: Annotated[
+        bool,
+        typer.Option("--scenes-only", help="Search and freeze the scenes, read none (for predict --from catalog)."),
+    ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check the checksums of remote files too.")] = False,
     max_failed_reads: Annotated[
         int, typer.Option("--max-failed-reads", min=0, help="Failed reads that still count as success.")
@@ -76,6 +80,7 @@ def build(
         crs=crs,
         dry_run=dry_run,
         search=search,
+        scenes_only=scenes_only,
         verify=verify,
         max_failed_reads=max_failed_reads,
     )

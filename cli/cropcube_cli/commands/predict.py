@@ -21,6 +21,8 @@ from cropcube_cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+_FROM = {"features": "their store", "cube": "the cube", "catalog": "the catalogue's scenes"}
+
 
 def predict(
     model: Annotated[
@@ -33,6 +35,28 @@ def predict(
             help="Make every tile anew; the map that stands is removed first. Needed where its legend is another.",
         ),
     ] = False,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="features|cube|catalog",
+            help="Where features come from: their store, or made on the fly. The map is the same.",
+        ),
+    ] = "features",
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write the probability of every class too (percent).")
+    ] = False,
+    crop_mask: Annotated[
+        Path | None,
+        typer.Option("--crop-mask", metavar="FILE", help="Raster (0 = no crop) or polygons; the rest is not mapped."),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option("--box", metavar="W,S,E,N", help="Map only what this touches; the rest stays as it is."),
+    ] = None,
+    max_failed_reads: Annotated[
+        int, typer.Option("--max-failed-reads", min=0, help="Failed reads of scenes that still count as success.")
+    ] = 0,
     project: ProjectOption = Path("."),
     cluster: ClusterOption = "auto",
     workers: WorkersOption = None,
@@ -44,14 +68,15 @@ def predict(
     from cropcube.pipeline.predict import PredictOptions
     from cropcube.pipeline.predict import predict as run_predict
 
-    options = PredictOptions(model, rebuild)
+    options = PredictOptions(model, rebuild, source, probabilities, crop_mask, box, max_failed_reads)
     summary = run_predict(project, options, run_options(cluster, workers, memory_limit, quiet))
 
     def render(console: Console) -> None:
         figures = summary.as_dict()
         rows = [
-            ("classifier", f"{summary.classifier} on {summary.feature}"),
+            ("classifier", f"{summary.classifier} on {summary.feature}, from {_FROM[summary.origin]}"),
             ("tiles done, reused", f"{figures['done']}, {figures['reused']}"),
+            ("tiles incomplete", figures["incomplete"]),
             ("pixels without a class", f"{summary.areas.unclassified:,}"),
             ("written", show.size(figures["bytes_written"])),
             ("peak memory", show.size(figures["peak_memory_bytes"])),
@@ -59,11 +84,9 @@ def predict(
         ]
         console.print(show.table("Map", ("what", "value"), rows))
         console.print(show.table("Mapped area (counted pixels)", ("class", "hectares", "share"), summary.areas.rows()))
+        if figures["failures"]:
+            show.failed_reads(console, figures["failed_reads"], figures["failures"])
         show.line(console, f"map: {summary.map_path}")
 
     show.result(summary, as_json, render)
-    if summary.tiles_without_features:
-        show.note(
-            f"{summary.tiles_without_features} tiles have no features yet and are not in the map; "
-            "run `cropcube features`, then this again"
-        )
+    summary.check()

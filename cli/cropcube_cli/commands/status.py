@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cropcube_cli import show
 from cropcube_cli.options import JsonOption, ProjectOption
@@ -13,12 +15,27 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from cropcube.pipeline.provenance import Provenance
+
 STATES = ("done", "incomplete", "interrupted", "outdated", "damaged", "missing")
 
 
-def status(project: ProjectOption = Path("."), as_json: JsonOption = False) -> None:
-    """What of a project is done, what is missing, and why."""
+def status(
+    tile: Annotated[
+        str | None,
+        typer.Option("--tile", metavar="NAME", help="Of the map, r0573c0074 say: which scenes it rests on instead."),
+    ] = None,
+    project: ProjectOption = Path("."),
+    as_json: JsonOption = False,
+) -> None:
+    """What of a project is done, what is missing, and why; or what a tile of the map rests on."""
+    from cropcube.pipeline.provenance import provenance
     from cropcube.pipeline.status import status as look
+
+    if tile is not None:
+        found = provenance(project, tile)
+        show.result(found, as_json, lambda console: _render_tile(console, found))
+        return
 
     summary = look(project)
 
@@ -48,6 +65,19 @@ def status(project: ProjectOption = Path("."), as_json: JsonOption = False) -> N
 def _states(stage: Mapping[str, int]) -> str:
     """Return the states that occur, with their counts."""
     return ", ".join(f"{stage[state]} {state}" for state in STATES if stage[state])
+
+
+def _render_tile(console: Console, found: Provenance) -> None:
+    baselines = ", ".join(f"{name or 'unknown'} ({count} scenes)" for name, count in found.baselines.items())
+    console.print(f"{found.key}: {found.state}, made from {found.origin}")
+    console.print(f"{len(found.scenes)} scenes on {len(found.days)} days; processing baselines: {baselines or 'none'}")
+    for scene in found.scenes:
+        show.line(console, f"  {scene.day}  {scene.baseline or '-':6} {scene.id}")
+    if found.details.get("failed"):
+        failures = [{"task": found.key, **failure} for failure in found.details["failed"]]
+        show.failed_reads(console, found.details["failed_reads"], failures)
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False)
 
 
 def _render_build(console: Console, build: dict[str, object]) -> None:
