@@ -14,13 +14,14 @@ import pytest
 import shapely
 import xarray as xr
 
+import cropcube
 import cropcube.cube.lazy as lazy
 from cropcube import dataset
+from cropcube.catalog.outlines import find_region
 from cropcube.config import Project, ProjectSpec, create_project
 from cropcube.cube.layout import StoreSpec, cube_spec, map_array
 from cropcube.cube.store import Store
-from cropcube.domain.grid import Grid
-from cropcube.domain.lattice import Lattice, Tile, ZoneGrid
+from cropcube.domain.lattice import Tile
 from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
@@ -250,23 +251,25 @@ def test_one_other_crs(tmp_path: Path) -> None:
     assert piece["epsg3035/r10m"]["reflectance"].shape[1] == 4
 
 
-def test_a_country_opens_at_once_without_reading_a_chunk_or_building_a_graph(
-    tmp_path: Path, count_reads: list[str]
+def test_india_opens_at_once_without_touching_a_chunk_or_building_a_graph(
+    tmp_path: Path, count_reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """300,000 x 60,000 px x 365 days in each of two zones: 54 TB."""
-    cells = frozenset((row, col) for row in range(780, 780 + 391) for col in range(10, 10 + 79))
-    zones = tuple(ZoneGrid(Lattice.utm(number, True), 768, 5, cells) for number in (43, 44))
-    path = tmp_path / "cube.zarr"
-    Store.create(path, Grid(zones), cube_spec(Season.of_year(2023), SENTINEL2, 768))
+    """55,438 tiles in six zones, a year: `cropcube.open` reads one file of the store."""
+    spec = ProjectSpec(find_region("India"), Season.of_year(2023), SENTINEL2, 768)
+    project = create_project(tmp_path, spec)
+    Store.create(project.cube_path, spec.grid, cube_spec(spec.season, SENTINEL2, 768))
+    cropcube.open(tmp_path).cube  # noqa: B018  the first opening loads libraries
     count_reads.clear()
-    lazy.lazy_tree(Store.open(path))  # the first opening loads libraries
-    assert count_reads == [str(path / "zarr.json")]
-    tree = lazy.lazy_tree(Store.open(path))
-    array = tree["utm44n/r10m"]["reflectance"]
-    assert array.shape == (365, 4, 391 * 768, 79 * 768)
+    monkeypatch.setattr("dask.highlevelgraph.HighLevelGraph.__init__", lambda *_: pytest.fail("a graph was built"))
+    tree = cropcube.open(tmp_path).cube
+    assert count_reads == [str(project.cube_path / "zarr.json")]
+    assert len(tree.children) == 6
+    array = tree["utm43n/r10m"]["reflectance"]
+    assert array.shape == (365, 4, 396 * 768, 85 * 768)
     assert array.dtype == np.uint16
     assert not any(variable.chunks for node in tree.subtree for variable in node.to_dataset().variables.values())
     assert not dask.is_dask_collection(array)
+    assert count_reads == [str(project.cube_path / "zarr.json")]
     count_reads.clear()
     corner = array.sel(time="2023-07-01", band="B04")[:2, :2]
     assert not count_reads
