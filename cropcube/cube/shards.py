@@ -206,10 +206,14 @@ def _read_index(descriptor: int, path: Path, spec: ArraySpec) -> NDArray[np.uint
 
 
 def _unpack(spec: ArraySpec, path: Path, result: NDArray[Any], scratch: threading.local, found: _Found) -> None:
-    """Decode one chunk into its place, by way of a buffer that the thread uses again (fresh memory costs more)."""
-    if not hasattr(scratch, "values"):
-        scratch.values = np.empty(spec.chunk, spec.dtype)
-    values = scratch.values
+    """Decode one chunk into its place: straight where it goes there whole and in one piece, and else by way of a buffer
+    that the thread uses again (fresh memory costs more)."""
+    values = result[found.target]
+    straight = values.shape == spec.chunk and values.flags.c_contiguous and all(map(_is_range, found.inside))
+    if not straight:
+        if not hasattr(scratch, "values"):
+            scratch.values = np.empty(spec.chunk, spec.dtype)
+        values = scratch.values
     data = found.data()
     if spec.shard is not None:
         data, sum_of = data[:-_CRC_BYTES], data[-_CRC_BYTES:]
@@ -221,10 +225,16 @@ def _unpack(spec: ArraySpec, path: Path, result: NDArray[Any], scratch: threadin
         blosc.decompress(data, values)
     except (RuntimeError, ValueError) as error:
         raise _damaged(path, f"a chunk ({error})") from error
-    if all(isinstance(part, range) for part in found.inside):
+    if straight:
+        return
+    if all(map(_is_range, found.inside)):
         result[found.target] = values[tuple(slice(part[0], part[-1] + 1) for part in found.inside)]
     else:
         result[found.target] = values[np.ix_(*found.inside)]
+
+
+def _is_range(part: range | list[int]) -> bool:
+    return isinstance(part, range)
 
 
 def _pack_chunk(

@@ -134,7 +134,7 @@ def pixel_features(
     features: Features,
     rows: NDArray[np.integer[Any]],
     cols: NDArray[np.integer[Any]],
-    threads: int = 1,
+    into_NBS: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return the features of chosen pixels, gap-filled and not yet scaled.
 
@@ -145,8 +145,8 @@ def pixel_features(
     rows, cols
         Pixels at 10 m counted from the top left of the arrays, (N,). Those of coarser bands are repeated:
         10 m pixel (y, x) takes 20 m pixel (y // 2, x // 2).
-    threads
-        The caller's budget; any number gives the same.
+    into_NBS
+        What is written to and returned; a new array if left out.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def pixel_features(
     InvalidInputError
         If the arrays do not have the layout's bands and steps.
     """
-    values_NBS = np.empty((len(rows), *layout.shape), dtype=np.float32)
+    values_NBS = np.empty((len(rows), *layout.shape), dtype=np.float32) if into_NBS is None else into_NBS
     for resolution_m in sorted(set(layout.resolutions_m)):
         where = tuple(i for i, r in enumerate(layout.resolutions_m) if r == resolution_m)
         source_SBYX = features[resolution_m]
@@ -172,7 +172,7 @@ def pixel_features(
         step, width = resolution_m // FINEST_M, source_SBYX.shape[-1]
         # All bands of a resolution are clear together, and a clear pixel's median is never 0: gaps are where it is 0.
         pixel = np.asarray(rows, np.int64) // step * width + np.asarray(cols, np.int64) // step
-        pack_samples(source_SBYX, pixel, Rows(values_NBS, where, layout.window[0]), threads)
+        pack_samples(source_SBYX, pixel, Rows(values_NBS, where, layout.window[0]))
     return values_NBS
 
 

@@ -5,7 +5,7 @@ from cropcube.kernels.harmonic import harmonic_design, harmonic_fit
 from cropcube.kernels.indices import INDICES, spectral_index
 from cropcube.kernels.masks import clear_mask
 from cropcube.kernels.median import window_median
-from cropcube.kernels.pack import Rows, pack_samples
+from cropcube.kernels.pack import Rows, pack_samples, take_scaled
 from cropcube.kernels.trees import Trees, sum_trees
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "pack_samples",
     "spectral_index",
     "sum_trees",
+    "take_scaled",
     "window_median",
 ]

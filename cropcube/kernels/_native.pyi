@@ -19,6 +19,13 @@ def pack_samples(
     rows: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+def take_scaled(
+    rows: NDArray[np.float32],
+    which: NDArray[np.int64],
+    mean: NDArray[np.float32],
+    deviation: NDArray[np.float32],
+    taken: NDArray[np.float32],
+) -> None: ...
 def sum_trees(
     inputs: NDArray[np.float32],
     first: NDArray[np.int64],

@@ -75,3 +75,42 @@ def pack_samples(source_SBYX: NDArray[Any], pixel_N: NDArray[np.integer], rows: 
         rows.values_NBS,
         threads,
     )
+
+
+def take_scaled(
+    rows_MBS: NDArray[np.float32],
+    which_N: NDArray[np.integer],
+    mean: NDArray[np.float32],
+    deviation: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return (rows[which] - mean) / deviation in one go, all in float32; the global interpreter lock is released.
+
+    Parameters
+    ----------
+    rows_MBS
+        In C order.
+    which_N
+        Which rows, in any order.
+    mean, deviation
+        Of shapes that spread to (bands, steps).
+
+    Raises
+    ------
+    InvalidInputError
+        If a type or shape does not fit, or a row is not there.
+    """
+    check_array("rows_MBS", rows_MBS, "float32", 3)
+    check_array("which_N", which_N, "integer", 1)
+    count, *shape = rows_MBS.shape
+    if not rows_MBS.flags.c_contiguous:
+        raise InvalidInputError(f"rows of shape {rows_MBS.shape} are not in C order")
+    if len(which_N) and not 0 <= int(which_N.min()) <= int(which_N.max()) < count:
+        raise InvalidInputError(f"rows {which_N.min()} to {which_N.max()} are not all among {count}")
+    means, deviations = (
+        np.ascontiguousarray(np.broadcast_to(part, shape), np.float32).reshape(-1) for part in (mean, deviation)
+    )
+    taken_NBS = np.empty((len(which_N), *shape), np.float32)
+    flat = taken_NBS.reshape(len(which_N), len(means))
+    which = np.ascontiguousarray(which_N, np.int64)
+    _native.take_scaled(rows_MBS.reshape(count, len(means)), which, means, deviations, flat)
+    return taken_NBS

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from cropcube.domain.model_card import Scaling
     from cropcube.features.model_input import InputLayout
+    from cropcube.samples.stream import Entries
 
 KNOTS = 5
 """Of the magnitude warp's curve, evenly over the model's window."""
@@ -39,6 +40,8 @@ class Augmentation:
     "Changed copies of each sample in a pass."
     original: bool = True
     "Whether the sample itself is in the pass as well."
+    probability: float = 1.0
+    "That anything at all is done to a copy."
     shift_days: int = 50
     "Largest shift, in whole days, to either side."
     shift_probability: float = 1.0
@@ -155,11 +158,12 @@ def draw(augmentation: Augmentation, span: TimeSpan, copy: NDArray[np.int64], ra
     """
     count = len(copy)
     shares = (augmentation.shift_probability, augmentation.scale_probability, augmentation.warp_probability)
-    used = (random.random((3, count)) < np.array(shares)[:, None]) & (copy > 0)
+    touched = (random.random(count) < augmentation.probability) & (copy > 0)
+    used = (random.random((3, count)) < np.array(shares)[:, None]) & touched
     sizes = (augmentation.shift_days, augmentation.scale_days, augmentation.scale_days)
     shift, first, last = (random.integers(-most, most + 1, count) for most in sizes)
     factors = np.where(used[2][:, None], random.normal(1.0, augmentation.warp, (count, KNOTS)), 1.0)
-    kept = _kept(augmentation, span, count, random) | (copy == 0)[:, None]
+    kept = _kept(augmentation, span, count, random) | ~touched[:, None]
     return Drawn(shift * used[0], first * used[1], last * used[1], factors, kept)
 
 
@@ -268,9 +272,8 @@ class Augmenter:
         """Numbers of the copies that a pass has of each sample; 0 is the sample itself."""
         return tuple(range(0 if self.augmentation.original else 1, self.augmentation.copies + 1))
 
-    def __call__(
-        self, series_NBT: NDArray[np.float32], copy: NDArray[np.int64], random: np.random.Generator
-    ) -> tuple[NDArray[np.float32], int]:
+    def __call__(self, entries: Entries, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
         """Return inputs (n, bands, steps) of copies of samples, and how many (copy, step) were held at an end."""
-        values, held = changed(series_NBT, self.span, draw(self.augmentation, self.span, copy, random))
+        drawn = draw(self.augmentation, self.span, entries.copy, random)
+        values, held = changed(entries.series_NBT, self.span, drawn)
         return scaled(values, self.scaling), held

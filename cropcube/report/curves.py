@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -109,10 +109,10 @@ def _index(
     samples: Samples, picked: NDArray[np.int64], bands: tuple[int, ...], design_TS: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """Return (near - red) / (near + red) of the picked samples on the days of the curve, (n, T); nan where unseen."""
-    layout, chosen = samples.layout.series, samples.index.select(picked)
+    chosen = replace(samples, layout=samples.layout.series, index=samples.index.select(picked))
     pieces: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-    for cell in samples.source.cells(layout, chosen):
-        values_NBS = samples.source.read(layout, chosen, cell)[:, bands].astype(np.float64)
+    for cell in chosen.cells():
+        values_NBS = chosen.read(cell)[:, bands].astype(np.float64)
         if design_TS is not None:
             values_NBS = np.maximum(values_NBS @ design_TS.T, 1.0)  # a fit may swing below zero between its dates
         near, red = values_NBS[:, 0], values_NBS[:, 1]

@@ -40,8 +40,8 @@ class SampleSource(Protocol):
     def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
         """Return the cells of an index, always in the same order; each sample is in exactly one."""
 
-    def read(self, layout: InputLayout, index: SampleIndex, cell: Cell) -> NDArray[np.float32]:
-        """Return the inputs (n, bands, steps) of a cell's samples, in order: gap-filled, not scaled."""
+    def read_into(self, rows_NBS: NDArray[np.float32], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
+        """Write the inputs of a cell's samples into rows (n, bands, steps), in order: gap-filled, not scaled."""
 
     def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
         """Return which samples of an index (N,) have been observed; see `model_input.observed`."""
@@ -61,17 +61,21 @@ class OnGrid:
     def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
         """Return the squares to read, in the order zone, row, column."""
         side = self.features.cell_px(layout)
-        key = np.stack([index.zone, index.row // side, index.col // side]).astype(np.int64)
-        distinct, cell_of = np.unique(key, axis=1, return_inverse=True)
-        order = np.argsort(cell_of, kind="stable")
-        ends = np.cumsum(np.bincount(cell_of, minlength=distinct.shape[1]))
-        return [Cell(positions) for positions in np.split(order, ends[:-1])] if len(index) else []
+        if not len(index):
+            return []
+        row, col = (
+            axis // side - axis.min() // side for axis in (index.row.astype(np.int64), index.col.astype(np.int64))
+        )
+        key = (index.zone.astype(np.int64) * (row.max() + 1) + row) * (col.max() + 1) + col
+        order = np.argsort(key, kind="stable")
+        ends = np.flatnonzero(np.diff(key[order])) + 1
+        return [Cell(positions) for positions in np.split(order, ends)]
 
-    def read(self, layout: InputLayout, index: SampleIndex, cell: Cell) -> NDArray[np.float32]:
-        """Return the inputs of a cell's samples; see `SampleSource`."""
+    def read_into(self, rows_NBS: NDArray[np.float32], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
+        """Write the inputs of a cell's samples; see `SampleSource`."""
         box = self.box(layout, index, cell)
         rows, cols = index.row[cell.positions] - box.row, index.col[cell.positions] - box.col
-        return pixel_features(layout, self.features.read(layout, box), rows, cols)
+        pixel_features(layout, self.features.read(layout, box), rows, cols, rows_NBS)
 
     def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
         """Return which samples have been observed; see `SampleSource`."""
@@ -124,7 +128,13 @@ class Samples:
 
     def read(self, cell: Cell) -> NDArray[np.float32]:
         """Return the unscaled inputs (N, bands, steps) of a cell's samples."""
-        return self.source.read(self.layout, self.index, cell)
+        rows_NBS = np.empty((len(cell.positions), *self.layout.shape), np.float32)
+        self.read_into(rows_NBS, cell)
+        return rows_NBS
+
+    def read_into(self, rows_NBS: NDArray[np.float32], cell: Cell) -> None:
+        """Write the unscaled inputs of a cell's samples into rows (N, bands, steps)."""
+        self.source.read_into(rows_NBS, self.layout, self.index, cell)
 
     def batches(self, scaling: Scaling, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield positions (n,) and scaled inputs (n, bands, steps) of all samples, `size` at a time, read cell by cell.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -12,10 +12,10 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from cropcube.features.model_input import scaled
+from cropcube.kernels import take_scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -37,6 +37,39 @@ class Batch(NamedTuple):
     "How many (sample, step) lay outside the data, where its end was held."
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Copies of samples that are to become inputs."""
+
+    rows_MBT: NDArray[np.float32]
+    "Samples as they are read, unscaled, those of other entries among them."
+    row: NDArray[np.int64]
+    "(n,) Which of them each is a copy of."
+    copy: NDArray[np.int64]
+    "(n,) The copy's number; 0 is the sample itself."
+    classes: NDArray[np.int64]
+    "(n,) From 0."
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def series_NBT(self) -> NDArray[np.float32]:
+        """Each entry's own row."""
+        return self.rows_MBT[self.row]
+
+    def part(self, start: int, stop: int) -> Entries:
+        """Return some of them."""
+        return Entries(self.rows_MBT, self.row[start:stop], self.copy[start:stop], self.classes[start:stop])
+
+    def before(self, others: Entries) -> Entries:
+        """Return these and then others, with rows of their own."""
+        series, copy, classes = (
+            np.concatenate([getattr(self, name), getattr(others, name)]) for name in ("series_NBT", "copy", "classes")
+        )
+        return Entries(series, np.arange(len(copy)), copy, classes)
+
+
 class Preparation(Protocol):
     """Makes a classifier's inputs of what is read; goes to the workers, so it must be picklable."""
 
@@ -44,10 +77,8 @@ class Preparation(Protocol):
     def copies(self) -> tuple[int, ...]:
         """Numbers of the copies that a pass has of each sample."""
 
-    def __call__(
-        self, series_NBT: NDArray[np.float32], copy: NDArray[np.int64], random: np.random.Generator
-    ) -> tuple[NDArray[np.float32], int]:
-        """Return scaled inputs (n, bands, steps), one for each sample and its copy's number, and how many were held."""
+    def __call__(self, entries: Entries, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
+        """Return scaled inputs (n, bands, steps) of copies of samples, and how many (copy, step) were held."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +88,11 @@ class AsTheyAre:
     scaling: Scaling
     copies = (0,)
 
-    def __call__(
-        self, series_NBT: NDArray[np.float32], copy: NDArray[np.int64], random: np.random.Generator
-    ) -> tuple[NDArray[np.float32], int]:
+    def __call__(self, entries: Entries, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
         """Return scaled inputs; see `Preparation`."""
-        del copy, random
-        return scaled(series_NBT, self.scaling), 0
+        del random
+        mean, deviation = (np.array(part, np.float32) for part in (self.scaling.mean, self.scaling.deviation))
+        return take_scaled(entries.rows_MBT, entries.row, mean, deviation), 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +106,7 @@ class StreamOptions:
     buffer_bytes: int = BUFFER_BYTES
     "Bound on the samples held to be shuffled (one cell at least is held)."
     threads: int = 1
-    "Cells that are read at once."
+    "Cells that are read at once, ahead of their use."
     rank: tuple[int, int] | None = None
     "Which process of how many this is, each with its own part; None asks torch.distributed."
 
@@ -102,7 +132,8 @@ class SampleStream(IterableDataset[Batch]):
         super().__init__()
         self.samples, self.prepare, self.options = samples, prepare, options or StreamOptions()
         bands, steps = samples.layout.shape
-        self.buffer = max(1, self.options.buffer_bytes // (4 * bands * steps))
+        self.buffer = max(1, self.options.buffer_bytes // (2 * 4 * bands * steps))
+        "Samples in a window; two are held at once."
         self.rank, self.ranks = self.options.rank or _rank()  # asked here: workers have not joined the group
         self.epoch, self.start = 0, 0
 
@@ -137,49 +168,65 @@ class SampleStream(IterableDataset[Batch]):
 
     def _batches(self, cells: list[Cell], worker: int, done: int) -> Iterator[Batch]:
         """Yield a worker's batches but the first `done`: pieces of equal size of the samples that windows mix."""
-        size, classes = self.options.batch, self.samples.classes
-        skip, number = done * size, done
-        rest: tuple[NDArray[Any], ...] = ()
-        for place, window in enumerate(_windows(cells, self.buffer)):
-            count = _entries(window, self.prepare)
-            if skip >= count:
-                skip -= count
-                continue
-            drawn = np.random.default_rng([self.options.seed, self.epoch, self.rank, worker, 0, place])
-            mixed = drawn.permutation(count)[skip:]
-            skip = 0
-            copies = np.array(self.prepare.copies)
-            row, copy = mixed // len(copies), copies[mixed % len(copies)]
-            read, positions = self._read(window), np.concatenate([cell.positions for cell in window])
+        size, number = self.options.batch, done
+        rest: Entries | None = None
+        for entries in self._mixed(cells, worker, done * size):
             at = 0
-            while at < len(mixed):
-                took = row[at : at + size - (len(rest[0]) if rest else 0)]
-                piece = read[took], classes[positions[took]], copy[at : at + len(took)]
-                at += len(took)
-                rest = tuple(map(np.concatenate, zip(rest, piece, strict=True))) if rest else piece
-                if len(rest[0]) == size:
-                    yield self._prepared(rest, worker, number)
-                    rest, number = (), number + 1
-            del read  # before the next is read: one at a time is what the buffer allows
+            if rest:
+                at = min(size - len(rest), len(entries))
+                rest = rest.before(entries.part(0, at))
+                if len(rest) < size:
+                    continue
+                yield self._prepared(rest, worker, number)
+                number += 1
+            for start in range(at, len(entries) - size + 1, size):
+                yield self._prepared(entries.part(start, start + size), worker, number)
+                number += 1
+            left = entries.part(len(entries) - (len(entries) - at) % size, len(entries))
+            rest = Entries(left.series_NBT, np.arange(len(left)), left.copy, left.classes)
         if rest:
             yield self._prepared(rest, worker, number)
 
-    def _read(self, cells: list[Cell]) -> NDArray[np.float32]:
-        ends = np.cumsum([len(cell.positions) for cell in cells])
-        read = np.empty((ends[-1], *self.samples.layout.shape), np.float32)
+    def _mixed(self, cells: list[Cell], worker: int, skip: int) -> Iterator[Entries]:
+        """Yield the entries of window after window, mixed, but the first `skip`; rows are written over by the next."""
+        copies, classes = np.array(self.prepare.copies), self.samples.classes
+        windows = list(_windows(cells, self.buffer))
+        ends = np.cumsum([_entries(window, self.prepare) for window in windows])
+        first = int(np.searchsorted(ends, skip, side="right"))
+        skip -= int(ends[first - 1]) if first else 0
+        for place, (window, rows) in enumerate(self._read(windows[first:]), first):
+            drawn = np.random.default_rng([self.options.seed, self.epoch, self.rank, worker, 0, place])
+            mixed = drawn.permutation(_entries(window, self.prepare))[skip:]
+            skip = 0
+            row, positions = mixed // len(copies), np.concatenate([cell.positions for cell in window])
+            yield Entries(rows, row, copies[mixed % len(copies)], classes[positions[row]])
 
-        def one(cell: Cell, end: int) -> None:
-            read[end - len(cell.positions) : end] = self.samples.read(cell)
-
+    def _read(self, windows: list[list[Cell]]) -> Iterator[tuple[list[Cell], NDArray[np.float32]]]:
+        """Yield windows with what is read of them, one being read while the one before is used."""
+        most = max((_samples(window) for window in windows), default=0)
+        held = [np.empty((most, *self.samples.layout.shape), np.float32) for _ in windows[:2]]
         with ThreadPoolExecutor(self.options.threads) as pool:
-            list(pool.map(one, cells, ends))
-        return read
 
-    def _prepared(self, piece: Sequence[NDArray[Any]], worker: int, number: int) -> Batch:
-        series, classes, copy = piece
+            def begin(place: int) -> list[Future[None]]:
+                cells, rows = windows[place], held[place % 2]
+                ends = np.cumsum([len(cell.positions) for cell in cells])
+                return [
+                    pool.submit(self.samples.read_into, rows[end - len(cell.positions) : end], cell)
+                    for cell, end in zip(cells, ends, strict=True)
+                ]
+
+            ahead = begin(0) if windows else []
+            for place, window in enumerate(windows):
+                for read in ahead:
+                    read.result()
+                if place + 1 < len(windows):
+                    ahead = begin(place + 1)
+                yield window, held[place % 2][: _samples(window)]
+
+    def _prepared(self, entries: Entries, worker: int, number: int) -> Batch:
         drawn = np.random.default_rng([self.options.seed, self.epoch, self.rank, worker, 1, number])
-        inputs, held = self.prepare(series, copy, drawn)
-        return Batch(torch.from_numpy(inputs[:, None]), torch.from_numpy(classes), held)
+        inputs, held = self.prepare(entries, drawn)
+        return Batch(torch.from_numpy(inputs[:, None]), torch.from_numpy(entries.classes), held)
 
 
 def _rank() -> tuple[int, int]:
@@ -188,8 +235,12 @@ def _rank() -> tuple[int, int]:
     return (distributed.get_rank(), distributed.get_world_size()) if joined else (0, 1)
 
 
+def _samples(cells: list[Cell]) -> int:
+    return sum(len(cell.positions) for cell in cells)
+
+
 def _entries(cells: list[Cell], prepare: Preparation) -> int:
-    return sum(len(cell.positions) for cell in cells) * len(prepare.copies)
+    return _samples(cells) * len(prepare.copies)
 
 
 def _windows(cells: list[Cell], buffer: int) -> Iterator[list[Cell]]:

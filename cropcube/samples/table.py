@@ -55,9 +55,9 @@ class TableSource:
         count = -(-len(index) // CELL_SAMPLES)
         return [Cell(positions) for positions in np.array_split(np.arange(len(index)), count)] if count else []
 
-    def read(self, layout: InputLayout, index: SampleIndex, cell: Cell) -> NDArray[np.float32]:
-        """Return the inputs of a cell's samples; see `SampleSource`."""
-        return self.values_NBS[index.row[cell.positions]][:, :, slice(*layout.window)]
+    def read_into(self, rows_NBS: NDArray[np.float32], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
+        """Write the inputs of a cell's samples; see `SampleSource`."""
+        rows_NBS[:] = self.values_NBS[index.row[cell.positions], :, slice(*layout.window)]
 
     def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
         """Return that all are; see `SampleSource`."""

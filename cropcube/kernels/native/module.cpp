@@ -164,6 +164,23 @@ void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::i
     });
 }
 
+void take_scaled(Input<float, 2> rows, Input<std::int64_t, 1> which, Input<float, 1> mean, Input<float, 1> deviation,
+                 Output<float, 2> taken) {
+    const std::size_t length = rows.shape(1), count = which.shape(0);
+    if (mean.shape(0) != length || deviation.shape(0) != length || taken.shape(0) != count || taken.shape(1) != length) {
+        throw nb::value_error("shapes do not fit");
+    }
+    for (std::size_t n = 0; n < count; ++n) {
+        if (which(n) < 0 || static_cast<std::size_t>(which(n)) >= rows.shape(0)) throw nb::value_error("no such row");
+    }
+    nb::gil_scoped_release release;
+    for (std::size_t n = 0; n < count; ++n) {
+        const float* from = rows.data() + which(n) * length;
+        float* to = taken.data() + n * length;
+        for (std::size_t i = 0; i < length; ++i) to[i] = (from[i] - mean.data()[i]) / deviation.data()[i];
+    }
+}
+
 // Checks that every walk ends in its own tree: children lie behind their parent and before the next tree.
 void check_trees(const Trees& work, std::size_t nodes, std::size_t features, std::size_t columns) {
     for (std::size_t t = 0; t < work.trees; ++t) {
@@ -218,6 +235,9 @@ NB_MODULE(_native, module) {
     module.def("pack_samples", &cropcube::pack_samples<float>, nb::arg("source").noconvert(),
                nb::arg("pixel").noconvert(), nb::arg("band").noconvert(), nb::arg("first"),
                nb::arg("rows").noconvert(), nb::arg("threads"), packed);
+    module.def("take_scaled", &cropcube::take_scaled, nb::arg("rows").noconvert(), nb::arg("which").noconvert(),
+               nb::arg("mean").noconvert(), nb::arg("deviation").noconvert(), nb::arg("taken").noconvert(),
+               "Write (rows[which] - mean) / deviation into the last array.");
     module.def("sum_trees", &cropcube::sum_trees, nb::arg("inputs").noconvert(), nb::arg("first").noconvert(),
                nb::arg("column").noconvert(), nb::arg("left").noconvert(), nb::arg("right").noconvert(),
                nb::arg("feature").noconvert(), nb::arg("threshold").noconvert(), nb::arg("value").noconvert(),

@@ -9,6 +9,10 @@
 #include <cstdint>
 #include <vector>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace cropcube {
 
 constexpr std::size_t PACKED_TOGETHER = 32;  // samples in a block
@@ -78,25 +82,81 @@ inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t ban
 
 inline void fill_gaps(float*, std::size_t, std::size_t, std::size_t) {}  // terms of a fit have none
 
-// Packs samples [begin, end); at most PACKED_TOGETHER of them.
+// Writes planes first .. first + 7 of one band, eight pixels from `plane` on, as eight series at `to`, `sample` apart.
 template <typename T>
-void pack_block(const PackSamples<T>& work, std::size_t begin, std::size_t end, std::vector<T>& scratch) {
-    const std::size_t stride = work.steps, sample = work.bands * stride, count = end - begin;
-    scratch.resize(PACKED_TOGETHER * sample);
-    for (std::size_t s = 0; s < work.steps; ++s) {
-        for (std::size_t b = 0; b < work.bands; ++b) {
-            const T* plane = work.source + (s * work.bands + b) * work.pixels;
-            T* to = scratch.data() + b * stride + s;
-            for (std::size_t n = 0; n < count; ++n) to[n * sample] = plane[work.pixel[begin + n]];
+inline void turn_eight(const T* plane, std::size_t step, T* to, std::size_t sample) {
+    for (std::size_t s = 0; s < 8; ++s) {
+        for (std::size_t n = 0; n < 8; ++n) to[n * sample + s] = plane[s * step + n];
+    }
+}
+
+#ifdef __SSE2__
+inline void turn_eight(const std::uint16_t* plane, std::size_t step, std::uint16_t* to, std::size_t sample) {
+    __m128i rows[8], pairs[8], fours[8];
+    for (int s = 0; s < 8; ++s) rows[s] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane + s * step));
+    for (int s = 0; s < 4; ++s) {
+        pairs[2 * s] = _mm_unpacklo_epi16(rows[2 * s], rows[2 * s + 1]);  // pixels 0 .. 3 of two steps
+        pairs[2 * s + 1] = _mm_unpackhi_epi16(rows[2 * s], rows[2 * s + 1]);
+    }
+    for (int half = 0; half < 2; ++half) {
+        for (int s = 0; s < 2; ++s) {  // pixels 0, 1 (and then 2, 3) of four steps
+            fours[4 * half + 2 * s] = _mm_unpacklo_epi32(pairs[4 * s + half], pairs[4 * s + 2 + half]);
+            fours[4 * half + 2 * s + 1] = _mm_unpackhi_epi32(pairs[4 * s + half], pairs[4 * s + 2 + half]);
         }
     }
-    const std::size_t length = work.stop - work.first;
-    for (std::size_t n = 0; n < count; ++n) {
-        T* series = scratch.data() + n * sample;
-        fill_gaps(series, stride, work.bands, work.steps);
-        float* row = work.rows + (begin + n) * work.row_bands * length;
+    for (int half = 0; half < 2; ++half) {
+        for (int two = 0; two < 2; ++two) {
+            const __m128i early = fours[4 * half + two], late = fours[4 * half + 2 + two];
+            std::uint16_t* at = to + (4 * half + 2 * two) * sample;
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm_unpacklo_epi64(early, late));
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(at + sample), _mm_unpackhi_epi64(early, late));
+        }
+    }
+}
+#endif
+
+// Gathers the series of `count` pixels into scratch (pixels, bands, steps); runs of eight neighbours eight at a time.
+template <typename T>
+void gather(const PackSamples<T>& work, const std::int64_t* pixel, std::size_t count, T* scratch) {
+    const std::size_t steps = work.steps, sample = work.bands * steps, step = work.bands * work.pixels;
+    for (std::size_t n = 0; n < count;) {
+        bool neighbours = n + 8 <= count;
+        for (std::int64_t i = 1; neighbours && i < 8; ++i) neighbours = pixel[n + i] == pixel[n] + i;
+        const std::size_t together = neighbours ? 8 : 1;
         for (std::size_t b = 0; b < work.bands; ++b) {
-            copy_steps(series + b * stride, work.first, work.stop, row + work.band[b] * length);
+            const T* from = work.source + b * work.pixels + pixel[n];
+            T* to = scratch + n * sample + b * steps;
+            std::size_t s = 0;
+            if (neighbours) {
+                for (; s + 8 <= steps; s += 8) turn_eight(from + s * step, step, to + s, sample);
+            }
+            for (; s < steps; ++s) {
+                for (std::size_t i = 0; i < together; ++i) to[i * sample + s] = from[s * step + i];
+            }
+        }
+        n += together;
+    }
+}
+
+// Packs samples [begin, end), at most PACKED_TOGETHER. A pixel that several in a row ask for (four of 10 m lie in one of
+// 20 m) is gathered and filled once.
+template <typename T>
+void pack_block(const PackSamples<T>& work, std::size_t begin, std::size_t end, std::vector<T>& scratch) {
+    const std::size_t sample = work.bands * work.steps, length = work.stop - work.first;
+    scratch.resize(PACKED_TOGETHER * sample);
+    std::int64_t pixel[PACKED_TOGETHER];
+    std::size_t count = 0, place[PACKED_TOGETHER];
+    for (std::size_t n = begin; n < end; ++n) {
+        if (count == 0 || pixel[count - 1] != work.pixel[n]) pixel[count++] = work.pixel[n];
+        place[n - begin] = count - 1;
+    }
+    gather(work, pixel, count, scratch.data());
+    for (std::size_t n = 0; n < count; ++n) fill_gaps(scratch.data() + n * sample, work.steps, work.bands, work.steps);
+    for (std::size_t n = begin; n < end; ++n) {
+        const T* series = scratch.data() + place[n - begin] * sample;
+        float* row = work.rows + n * work.row_bands * length;
+        for (std::size_t b = 0; b < work.bands; ++b) {
+            copy_steps(series + b * work.steps, work.first, work.stop, row + work.band[b] * length);
         }
     }
 }

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import Rows, gap_fill, pack_samples
+from cropcube.kernels import Rows, gap_fill, pack_samples, take_scaled
 
 
 def packed(source, pixel, bands=None, first=0, stop=None, threads=1, row_bands=None):
@@ -70,6 +70,29 @@ def test_any_number_of_threads_and_any_order_gives_the_same(threads):
     values = series(1, (40, 4, 48, 48))
     pixel = np.random.default_rng(2).integers(0, 48 * 48, 3001)
     np.testing.assert_array_equal(packed(values, pixel, threads=threads), oracle(values, pixel))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("steps", [1, 7, 8, 73])
+def test_neighbours_and_pixels_asked_for_in_a_row_are_as_any_others(steps, times):
+    values = series(4, (steps, 3, 24, 29), 0.4)
+    rows, cols = np.indices((24 * times, 29 * times)).reshape(2, -1) // times
+    pixel = rows * 29 + cols
+    kept = np.random.default_rng(0).random(len(pixel)) < 0.95
+    np.testing.assert_array_equal(packed(values, pixel[kept]), oracle(values, pixel[kept]))
+
+
+def test_rows_are_taken_and_scaled_as_by_arrays():
+    draw = np.random.default_rng(0)
+    rows = draw.uniform(0, 9000, (50, 3, 7)).astype(np.float32)
+    which = draw.integers(0, 50, 80)
+    for steps in (1, 7):
+        mean, deviation = (draw.uniform(1, 900, (3, steps)).astype(np.float32) for _ in range(2))
+        np.testing.assert_array_equal(take_scaled(rows, which, mean, deviation), (rows[which] - mean) / deviation)
+    assert take_scaled(rows, which[:0], mean, deviation).shape == (0, 3, 7)
+    for wrong in ((rows, np.array([50])), (rows, np.array([-1])), (rows[:, :, ::2], which), (rows[0], which)):
+        with pytest.raises(InvalidInputError):
+            take_scaled(*wrong, mean, deviation)
 
 
 def test_bands_go_where_they_belong_and_others_are_left_alone():

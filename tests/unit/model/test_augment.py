@@ -10,6 +10,7 @@ from cropcube.domain.model_card import Scaling
 from cropcube.errors import InvalidInputError
 from cropcube.features.model_input import InputLayout
 from cropcube.model.augment import KNOTS, Augmentation, Augmenter, Drawn, TimeSpan, changed, draw, spline_basis, suited
+from cropcube.samples.stream import Entries
 
 SPAN = TimeSpan(start=15, steps=43, step_days=5)
 PUBLISHED = Augmentation()
@@ -112,6 +113,15 @@ def test_steps_taken_out_are_filled_from_those_that_are_kept(series, seed):
     np.testing.assert_array_equal(values[stay], whole[stay])
 
 
+def test_copies_may_be_left_as_they_are():
+    n = 20_000
+    found = draw(replace(PUBLISHED, probability=0.5, drop=0.5), SPAN, np.ones(n, np.int64), np.random.default_rng(0))
+    touched = (found.shift_days != 0) | ~found.kept.all(axis=1)
+    assert touched.mean() == pytest.approx(0.5, abs=0.02)
+    other = (found.first_days != 0) | (found.factors != 1).any(axis=1)
+    assert (other & ~touched).mean() < 0.01  # all that is done is done to the same copies
+
+
 def test_what_is_taken_out_is_as_drawn():
     n = 20_000
     copy = np.arange(n) % 2
@@ -134,7 +144,8 @@ def test_one_seed_one_batch(series):
     scaling = Scaling("reflectance", ((0.0,),) * 10, ((10000.0,),) * 10)
     augmenter = Augmenter(PUBLISHED, SPAN, scaling)
     copy = np.arange(len(series)) % 3
-    one, again, other = (augmenter(series, copy, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    entries = Entries(series, np.arange(len(series)), copy, copy)
+    one, again, other = (augmenter(entries, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert one.dtype == np.float32
     np.testing.assert_array_equal(one[copy == 0], window(series)[copy == 0] / np.float32(10000))

@@ -180,7 +180,7 @@ def test_the_papers_recipe_is_as_published_and_what_is_said_overrides_it():
     paper = FitOptions.of_words("cropnet", {"recipe": "paper"})
     assert (paper.learning_rate, paper.batch, paper.epochs, paper.width) == (1e-4, 256, 50, 128)
     assert (paper.class_weights, paper.weight_decay, paper.label_smoothing) == ("balanced", 0, 0)
-    assert paper.augment == Augmentation(2, True, 50, 1.0, 50, 0.5, 0.10, 0.25)
+    assert paper.augment == Augmentation(2, True, 1.0, 50, 1.0, 50, 0.5, 0.10, 0.25, 0.0, 0)
     less = FitOptions.of_words("cropnet", {"recipe": "paper", "epochs": 2, "augment": "none"})
     assert less == replace(paper, epochs=2, augment=None)
     assert recipe_of("paper").model_window == "05-01/12-01"

@@ -11,8 +11,9 @@ from torch import distributed
 
 from cropcube.features.model_input import reflectance_scaling
 from cropcube.model.augment import Augmentation, Augmenter, TimeSpan
+from cropcube.samples import stream as stream_module
 from cropcube.samples.read import Samples
-from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions, _after
+from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions, _after, _windows
 from tests.support.learning import make_project, make_samples, write_features
 
 SCALING = reflectance_scaling(10)
@@ -93,25 +94,36 @@ def test_copies_come_beside_the_samples_and_what_was_held_is_counted(samples):
 
 @pytest.mark.parametrize("prepare", [PLAIN, COPIES])
 def test_each_cell_is_read_once_and_the_buffer_is_bounded(samples, monkeypatch, prepare):
-    read, held = Counter(), []
-    original = Samples.read
+    read = Counter()
+    original = Samples.read_into
 
-    def counted(self, cell):
+    def counted(self, rows, cell):
         read[tuple(cell.positions)] += 1
-        return original(self, cell)
+        original(self, rows, cell)
 
-    def window(self, cells):
-        held.append(sum(len(cell.positions) for cell in cells))
-        return whole(self, cells)
-
-    whole = SampleStream._read
-    monkeypatch.setattr(Samples, "read", counted)
-    monkeypatch.setattr(SampleStream, "_read", window)
+    monkeypatch.setattr(Samples, "read_into", counted)
     stream = SampleStream(samples, prepare, SMALL)
-    assert stream.buffer == 300
+    assert stream.buffer == 150  # two windows of it are held
+    windows = []
+    monkeypatch.setattr(stream_module, "_windows", lambda *given: windows.extend(cut(*given)) or windows)
+    cut = _windows
     batches(stream)
     assert read == Counter(tuple(cell.positions) for cell in samples.cells())
-    assert max(held) <= max(stream.buffer, *(len(cell.positions) for cell in samples.cells()))
+    assert len(windows) > 5
+    for window in windows:
+        assert sum(len(cell.positions) for cell in window) <= stream.buffer or len(window) == 1
+
+
+def test_a_window_is_read_while_the_one_before_is_used_and_no_further(samples, monkeypatch):
+    read = []
+    original = Samples.read_into
+    monkeypatch.setattr(Samples, "read_into", lambda self, rows, cell: read.append(cell) or original(self, rows, cell))
+    stream = SampleStream(samples, PLAIN, replace(ONE, buffer_bytes=1))
+    taken = iter(stream)
+    next(taken)
+    most = max(len(cell.positions) for cell in samples.cells())
+    assert len(read) < len(samples.cells()) / 2
+    assert sum(len(cell.positions) for cell in read) <= 64 + 2 * most
 
 
 @pytest.mark.parametrize("prepare", [PLAIN, COPIES])
@@ -127,8 +139,8 @@ def test_an_epoch_that_goes_on_reads_only_what_is_left(samples, monkeypatch):
     stream = SampleStream(samples, PLAIN, SMALL)
     count = len(batches(stream))
     read = []
-    original = Samples.read
-    monkeypatch.setattr(Samples, "read", lambda self, cell: read.append(cell) or original(self, cell))
+    original = Samples.read_into
+    monkeypatch.setattr(Samples, "read_into", lambda self, rows, cell: read.append(cell) or original(self, rows, cell))
     batches(stream, start=count - 1)
     assert 1 <= len(read) <= 2 < len(samples.cells())
 

@@ -1,5 +1,6 @@
 """Tables of series: wide and long, real ones and the output of `extract`; what is dropped, and what is refused."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cropcube.domain.legend import Legend
 from cropcube.domain.model_window import ModelWindow
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.samples.labels import NO_CLASS, READ
+from cropcube.samples.read import Samples
 from cropcube.samples.series_table import read_series
 from cropcube.samples.table import NO_VALUE, TWICE, coordinates, ground_blocks, table_samples
 
@@ -84,7 +86,8 @@ def test_wide_and_long_tables_give_the_same_inputs(tmp_path, make, suffix):
     assert str(series.season) == "2019-03-01/2019-04-30"
     found = table_samples(path, series, LEGEND)
     order = [list(about()["sample_id"]).index(name) for name in found.about["sample_id"]]
-    inputs = found.source.read(found.layout, found.index, found.source.cells(found.layout, found.index)[0])
+    samples = Samples(found.source, found.layout, found.index, LEGEND)
+    inputs = samples.read(samples.cells()[0])
     np.testing.assert_allclose(inputs, expected(numbers())[order], rtol=1e-6)
     assert found.index.label.tolist() == np.array([1, 2, 1, 3, 2, 3])[order].tolist()
     assert found.layout.steps == DATES
@@ -96,11 +99,10 @@ def test_a_window_of_the_season_is_a_part_of_the_series(tmp_path):
     wide(numbers()).to_csv(tmp_path / "t.csv", index=False)
     series = read_series(tmp_path / "t.csv", "median-5d")
     found = table_samples(tmp_path / "t.csv", series, LEGEND, window=ModelWindow.parse("03-16/04-15"))
-    cell = found.source.cells(found.layout, found.index)[0]
-    np.testing.assert_allclose(
-        found.source.read(found.layout, found.index, cell), expected(numbers())[:, :, 1:3], rtol=1e-6
-    )
-    assert found.source.read(found.layout.series, found.index, cell).shape == (6, 3, 4)
+    samples = Samples(found.source, found.layout, found.index, LEGEND)
+    cell = samples.cells()[0]
+    np.testing.assert_allclose(samples.read(cell), expected(numbers())[:, :, 1:3], rtol=1e-6)
+    assert replace(samples, layout=found.layout.series).read(cell).shape == (6, 3, 4)
 
 
 def test_numbered_steps_take_their_dates_from_start_and_end(tmp_path):
