@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
 HOW_TO_NAME = (
-    "Give a country or state (`cropcube regions TEXT` lists them), a vector file, or west,south,east,north in degrees."
+    "Give a country, a state of the USA, Canada, Brazil or Australia (`cropcube regions TEXT` lists them), a vector "
+    "file, or west,south,east,north in degrees."
 )
 
 
@@ -113,10 +114,14 @@ def find_outline(text: str) -> Outline:
             f"region {text!r} could be {' or '.join(map(str, found))}",
             f"Give the code: {' or '.join(outline.code for outline in found)}",
         )
+    raise MissingError(f"no country or state is called {text!r}", suggestion(text) + HOW_TO_NAME)
+
+
+def suggestion(text: str) -> str:
+    """Return `Did you mean ...? ` with the nearest names, or nothing where none is near."""
     near = difflib.get_close_matches(_key(text), list(_index()[0]), n=6, cutoff=0.7)
     names = list(dict.fromkeys(outline.name for key in near for outline in _index()[0][key]))[:3]
-    hint = f"Did you mean {' or '.join(names)}? " if names else ""
-    raise MissingError(f"no country or state is called {text!r}", hint + HOW_TO_NAME)
+    return f"Did you mean {' or '.join(names)}? " if names else ""
 
 
 def search_outlines(text: str = "") -> list[Outline]:

@@ -72,7 +72,7 @@ def replace_file(path: Path, parts: Iterable[bytes], owner: Path) -> None:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
         raise ResourceError(
-            f"{owner} cannot be written ({path.name}): {error.strerror or error}",
+            f"{owner} cannot be written: {error.strerror or error}",
             "Nothing was marked done. Make room or mend the folder and run the same command again.",
         ) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyproj import Transformer
@@ -13,11 +13,14 @@ from cropcube.pipeline.build_memory import task_memory_bytes
 
 if TYPE_CHECKING:
     from cropcube.config import ProjectSpec
+    from cropcube.domain.lattice import ZoneGrid
     from cropcube.domain.scene import Scene
+    from cropcube.domain.season import Season
     from cropcube.domain.sensor import Band, Sensor
 
-COMPRESSION = 2.0
-"""Bytes before over after, lz4 with bit shuffle on a real series of Sentinel-2 (2.03)."""
+COMPRESSION = 1.4
+"""Bytes before over after, lz4 with bit shuffle: 1.49 on the sample's 10 m bands (72 dates, 64 x 64, clouds included).
+Tiles that the region only touches compress less, down to 0.8 where a quarter of a small tile is inside."""
 GRANULE_M = 109_800
 """Side of a granule; granules stand 100 km apart."""
 BYTES_PER_PIXEL = {"SCL": 0.1}
@@ -100,7 +103,7 @@ class BuildEstimate:
 
 def estimate_from_orbits(spec: ProjectSpec) -> BuildEstimate:
     """Return what a build would be by the mean revisit at its latitude: no catalogue is asked."""
-    scenes = tasks = read = store = memory = 0.0
+    tasks = read = store = memory = 0.0
     sensor, season = spec.sensor, spec.season
     per_granule = sum(
         (GRANULE_M / b.resolution_m) ** 2 * BYTES_PER_PIXEL.get(b.name, REFLECTANCE_BYTES_PER_PIXEL)
@@ -108,23 +111,26 @@ def estimate_from_orbits(spec: ProjectSpec) -> BuildEstimate:
     )
     for zone in spec.grid.zones:
         to_lonlat = Transformer.from_crs(zone.lattice.epsg, 4326, always_xy=True)
-        granules: set[tuple[int, int]] = set()
         for tiles in zone.squares().values():
             boxes = [tile.box(FINEST_M).bounds for tile in tiles]
             x, y = (boxes[0][0] + boxes[-1][2]) / 2, (boxes[0][3] + boxes[-1][1]) / 2
             looks = looks_per_day(to_lonlat.transform(x, y)[1])
-            granules |= {(int(b[0] // 100_000), int(b[1] // 100_000)) for b in boxes}
             tasks += season.slabs
             area = sum(tile.tile_px**2 for tile in tiles)
             store += looks * season.days * area * bytes_per_pixel(sensor) / COMPRESSION
             read += looks * season.days * per_granule * area * FINEST_M**2 / GRANULE_M**2
             memory = max(memory, task_memory_bytes(sensor, tiles, math.ceil(1.5 * looks * 32)))
-        row, col, rows, cols = zone.window
-        side = zone.tile_px * FINEST_M
-        middle = zone.lattice.top_m - (row + rows / 2) * side
-        latitude = to_lonlat.transform(zone.lattice.left_m + (col + cols / 2) * side, middle)[1]
-        scenes += len(granules) * looks_per_day(latitude) * season.days * PARTIAL_GRANULES
+    scenes = sum(_scenes(zone, season) for zone in replace(spec, epsg=None).grid.zones)
     return BuildEstimate(
         "the mean revisit of two satellites at this latitude; no catalogue was asked (--search asks it)",
         round(scenes), round(tasks), 0, round(read), round(store), round(memory),
     )  # fmt: skip
+
+
+def _scenes(zone: ZoneGrid, season: Season) -> float:
+    """Return how many scenes the passes of a season leave over a UTM zone's tiles, whatever grid they end on."""
+    boxes = [tile.box(FINEST_M).bounds for tile in zone.tiles()]
+    granules = {(int(left // 100_000), int(bottom // 100_000)) for left, bottom, _, _ in boxes}
+    x, y = ((min(b[i] for b in boxes) + max(b[i + 2] for b in boxes)) / 2 for i in (0, 1))
+    latitude = Transformer.from_crs(zone.lattice.epsg, 4326, always_xy=True).transform(x, y)[1]
+    return len(granules) * looks_per_day(latitude) * season.days * PARTIAL_GRANULES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cropcube.catalog.outlines import Outline, search_outlines
+from cropcube.catalog.outlines import HOW_TO_NAME, Outline, search_outlines, suggestion
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,14 @@ class RegionsSummary:
 
     outlines: tuple[Outline, ...]
     "Countries first, then by name."
+    advice: str = ""
+    "Where nothing was found: the nearest names, and what else a region can be."
 
     def as_dict(self) -> dict[str, Any]:
         """Return the outlines, JSON-ready; areas in square kilometres."""
         return {
             "count": len(self.outlines),
+            "advice": self.advice,
             "regions": [
                 {
                     "name": outline.name,
@@ -36,4 +39,5 @@ class RegionsSummary:
 
 def regions(text: str = "") -> RegionsSummary:
     """Return the countries and states whose name, code, country or continent contains a text (all for none)."""
-    return RegionsSummary(tuple(search_outlines(text)))
+    found = tuple(search_outlines(text))
+    return RegionsSummary(found, "" if found else suggestion(text) + HOW_TO_NAME)

@@ -26,7 +26,7 @@ def regions(
 
     def render(console: Console) -> None:
         if not summary.outlines:
-            console.print(f"no country or state matches {text!r}; a vector file or west,south,east,north works as well")
+            console.print(f"no country or state matches {text!r}. {summary.advice}")
             return
         rows = [
             (found.name, found.kind, found.code, found.continent, f"{found.area_km2:,.0f}")

@@ -27,6 +27,7 @@ def test_regions_prints_a_table() -> None:
     assert result.exit_code == 0
     assert [line for line in result.stdout.splitlines() if "GNB" in line and "Guinea-Bissau" in line]
     assert "no country or state matches 'zzzz'" in CliRunner().invoke(app_of(regions), ["zzzz"]).stdout
+    assert "Did you mean Belgium?" in CliRunner().invoke(app_of(regions), ["Beligum"]).stdout
 
 
 def test_regions_prints_json() -> None:

@@ -1,13 +1,17 @@
 """Estimates before anything is asked or read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 import shapely
 
+from cropcube.catalog.outlines import find_region
+from cropcube.config import ProjectSpec
 from cropcube.domain.scene import Asset, Radiometry, Scene
+from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
-from cropcube.pipeline.build_estimate import bytes_per_pixel, file_bytes, looks_per_day
+from cropcube.pipeline.build_estimate import bytes_per_pixel, estimate_from_orbits, file_bytes, looks_per_day
 
 
 @pytest.mark.parametrize(
@@ -39,3 +43,9 @@ RAW = Radiometry(1e-4, 0.0, "test")
 def test_bytes_of_a_pixel() -> None:
     assert bytes_per_pixel(SENTINEL2) == 4 * 2 + 6 * 2 / 4 + 1 / 4
     assert bytes_per_pixel(SENTINEL2.select(("B04",))) == 2.25
+
+
+def test_scenes_do_not_depend_on_the_grid_they_end_on() -> None:
+    region = find_region("5.9,50.5,6.1,50.7")  # over the border of zones 31 and 32
+    spec = ProjectSpec(region, Season.of_year(2024), SENTINEL2, 768)
+    assert estimate_from_orbits(replace(spec, epsg=3035)).scenes == estimate_from_orbits(spec).scenes > 0
