@@ -12,27 +12,40 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from cropcube.cube.layout import CUBE_CHUNK_PX, FEATURE_CHUNK_M, largest_divisor, tile_side
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.errors import InvalidInputError
 from cropcube.features.compute import reduce_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from cropcube.cube.layout import ArraySpec
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.season import Season
     from cropcube.observations.tile import TileObservations
 
 K = TypeVar("K")
+RESOLUTIONS_M = (10, 20)
+"""Of a cube's arrays; a cell is the same whichever of them it has."""
+CELLS_AT_ONCE = 4
+"""Whose samples are mixed, and which features made on the fly are kept for: a tile of 768 px, some 0.5 GB of medians of
+five days."""
 
 
-def cell_px(arrays: Iterable[ArraySpec]) -> int:
-    """Return the side of a cell in pixels at 10 m, from the layout of the cube; it divides the side of a tile."""
-    return math.lcm(*(spec.chunk[-1] * spec.resolution_m // FINEST_M for spec in arrays))
+def cell_px(tile_px: int) -> int:
+    """Return the side of a cell in pixels at 10 m: whole chunks of the cube; it divides the side of a tile."""
+    sides = (largest_divisor(tile_side(tile_px, m), CUBE_CHUNK_PX) * m // FINEST_M for m in RESOLUTIONS_M)
+    return math.lcm(*sides)
+
+
+def square_px(tile_px: int) -> int:
+    """Return the side in pixels at 10 m of the squares that samples are read in: whole chunks of stored features."""
+    sides = (largest_divisor(tile_side(tile_px, m), FEATURE_CHUNK_M // m) * m // FINEST_M for m in RESOLUTIONS_M)
+    side, cell = math.lcm(*sides), cell_px(tile_px)
+    return side if cell % side == 0 else cell
 
 
 def cells_of(box: PixelBox, side_px: int) -> Iterator[Tile]:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from cropcube.cube.observed import read_observations
-from cropcube.domain.lattice import FINEST_M, grown
+from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.errors import ModelMismatchError
-from cropcube.features.cells import cell_px, cells_of, paste, reduce_cell
+from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste, reduce_cell
 from cropcube.features.compute import CLEAR_COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from numpy.typing import NDArray
 
     from cropcube.cube.store import Store
     from cropcube.domain.feature_spec import FeatureSpec
-    from cropcube.domain.lattice import Lattice, PixelBox, Tile
+    from cropcube.domain.lattice import Lattice, PixelBox
     from cropcube.domain.season import Season
     from cropcube.features.model_input import InputLayout
     from cropcube.observations.tile import TileObservations
@@ -37,8 +38,9 @@ class FeatureSource(Protocol):
     def lattice(self, zone: str) -> Lattice:
         """Return the lattice of a zone."""
 
-    def cell_px(self, layout: InputLayout) -> int:
-        """Return the side at 10 m of the squares of ground that are best read at once, aligned on the lattice."""
+    @property
+    def tile_px(self) -> int:
+        """Side of a tile at 10 m."""
 
     @property
     def rows_px(self) -> int:
@@ -77,10 +79,10 @@ class StoredFeatures:
         """Return the lattice of a zone."""
         return self.store.zone(zone).lattice
 
-    def cell_px(self, layout: InputLayout) -> int:
-        """Return the side at 10 m of the smallest square made of whole chunks at every resolution."""
-        sides = [self.store.array(layout.array, r).chunk[-1] * r // FINEST_M for r in set(layout.resolutions_m)]
-        return math.lcm(*sides)
+    @property
+    def tile_px(self) -> int:
+        """Side of a tile at 10 m."""
+        return next(zone.tile_px for zone in self.store.zones.values())
 
     def read(self, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
         """Return the layout's features of a box; see `FeatureSource`."""
@@ -112,8 +114,8 @@ class Observing(Protocol):
         """Band labels by resolution in metres."""
 
     @property
-    def side_px(self) -> int:
-        """Side of a cell at 10 m."""
+    def tile_px(self) -> int:
+        """Side of a tile at 10 m."""
 
     def lattice(self, zone: str) -> Lattice:
         """Return the lattice of a zone."""
@@ -139,9 +141,9 @@ class CubeObserving:
         return {m: self.cube.labels("band", m) for name, m in self.cube.arrays if name == "reflectance"}
 
     @property
-    def side_px(self) -> int:
-        """Side of a cell at 10 m."""
-        return cell_px(self.cube.arrays.values())
+    def tile_px(self) -> int:
+        """Side of a tile at 10 m."""
+        return next(zone.tile_px for zone in self.cube.zones.values())
 
     def lattice(self, zone: str) -> Lattice:
         """Return the lattice of a zone."""
@@ -157,7 +159,11 @@ class TileObserving:
     """Observations of one tile that are in memory."""
 
     observations: TileObservations
-    side_px: int
+
+    @property
+    def tile_px(self) -> int:
+        """Side of the tile at 10 m."""
+        return self.observations.tile.tile_px
 
     @property
     def name(self) -> str:
@@ -180,15 +186,41 @@ class TileObserving:
         return self.observations.cell(cell, frame or cell.box(whole.resolution_m), resolutions_m)
 
 
+class _KeptCells:
+    """Features of the last few cells, by what they are of; each is made once at a time, whoever asks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cells: OrderedDict[Hashable, dict[int, NDArray[Any]]] = OrderedDict()
+
+    def of(self, key: Hashable, make: Callable[[], dict[int, NDArray[Any]]]) -> dict[int, NDArray[Any]]:
+        """Return the features of a cell, made if they are not kept."""
+        with self._lock:
+            if key not in self._cells:
+                while len(self._cells) >= CELLS_AT_ONCE:
+                    self._cells.popitem(last=False)
+                self._cells[key] = make()
+            self._cells.move_to_end(key)
+            return self._cells[key]
+
+
 @dataclass(frozen=True)
 class MadeFeatures:
-    """Features made on the fly from observations; nothing is stored, and one cell is in memory beside the result."""
+    """Features made on the fly from observations; nothing is stored.
+
+    One cell of observations is in memory beside the result, and the features of the last few cells that squares were
+    read of, so that every chunk is read once where squares come cell by cell.
+    """
 
     observing: Observing
     spec: FeatureSpec
     season: Season
     threads: int = 1
     "Thread budget; the numbers do not depend on it."
+    _kept: _KeptCells = field(default_factory=lambda: _KeptCells(), init=False, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MadeFeatures, (self.observing, self.spec, self.season, self.threads)
 
     @property
     def name(self) -> str:
@@ -198,19 +230,25 @@ class MadeFeatures:
     @property
     def rows_px(self) -> int:
         """Cells are made whole."""
-        return self.observing.side_px
+        return cell_px(self.tile_px)
+
+    @property
+    def tile_px(self) -> int:
+        """Side of a tile at 10 m."""
+        return self.observing.tile_px
 
     def lattice(self, zone: str) -> Lattice:
         """Return the lattice of a zone."""
         return self.observing.lattice(zone)
 
-    def cell_px(self, layout: InputLayout) -> int:
-        """Return the side of a cell at 10 m."""
-        return self.observing.side_px
-
     def read(self, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
-        """Return the layout's features of a box of whole cells; see `FeatureSource`."""
-        return self._make(layout, box, sorted(set(layout.resolutions_m)))[0]
+        """Return the layout's features of a box of whole cells, or within one; see `FeatureSource`."""
+        resolutions_m, side = sorted(set(layout.resolutions_m)), cell_px(self.tile_px)
+        cell = Tile(box.lattice, side, box.row // side, box.col // side).box(FINEST_M)
+        if box.intersection(cell) != box:
+            return self._make(layout, box, resolutions_m)[0]
+        whole = self._kept.of((layout, cell), lambda: self._make(layout, cell, resolutions_m)[0])
+        return {m: values[(..., *box.at(m).slices_in(cell.at(m)))] for m, values in whole.items()}
 
     def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
         """Return features and clear observations of a box of whole cells; see `FeatureSource`."""
@@ -223,7 +261,7 @@ class MadeFeatures:
         """Return the features of some resolutions, and the clear observations at the first of them."""
         made: dict[int, NDArray[Any]] = {}
         counts: dict[int, NDArray[Any]] = {}
-        for cell in cells_of(box, self.observing.side_px):
+        for cell in cells_of(box, cell_px(self.tile_px)):
             seen = self.observing.cell(cell, self.spec.dilate_m, resolutions_m)
             for m in resolutions_m:
                 arrays = reduce_cell(self.spec, seen, m, self.season, self.threads)

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.features.cells import cell_px
 from cropcube.features.source import CubeObserving, MadeFeatures, StoredFeatures, TileObserving
 from cropcube.observations.choose import reader_for
 from cropcube.observations.season import Ground, observe_season
@@ -207,8 +205,7 @@ def tile_source(
     if seen.failed:
         failed = [{"scene": each.scene, "band": each.band, "error": each.error} for each in seen.failed]
         details |= {"failed": failed[:LISTED_FAILURES], "failed_reads": len(failed)}
-    side = cell_px(cube_spec(project.spec.season, sensor, project.spec.tile_px).arrays)
-    features = MadeFeatures(TileObserving(seen.observations, side), spec, project.spec.season, threads)
+    features = MadeFeatures(TileObserving(seen.observations), spec, project.spec.season, threads)
     return TileSource(features, details, reader.counts.bytes_read)
 
 

@@ -204,7 +204,7 @@ def _reduce(
     tile, spec = task.payload.tile, task.payload.spec
     arrays: dict[str, NDArray[Any]] = {}
     counts: Counter[str] = Counter()
-    for cell in cells_of(tile.box(FINEST_M), cell_px(cube.arrays.values())):
+    for cell in cells_of(tile.box(FINEST_M), cell_px(tile.tile_px)):
         seen = read_observations(cube, cell, spec.dilate_m, bands)
         ((resolution_m, reflectance),) = seen.reflectance.items()
         made = reduce_cell(spec, seen, resolution_m, project.spec.season, task.threads)

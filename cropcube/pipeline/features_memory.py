@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cropcube.cube.layout import cube_spec
 from cropcube.features.cells import cell_px
 from cropcube.features.compute import index_resolutions
 from cropcube.kernels.harmonic import BLOCK_VALUES
@@ -34,7 +33,7 @@ def tile_memory_bytes(spec: FeatureSpec, season: Season, sensor: Sensor, tile: T
         Days present.
     """
     steps = len(spec.steps(season))
-    share = (cell_px(cube_spec(season, sensor, tile.tile_px).arrays) / tile.tile_px) ** 2
+    share = (cell_px(tile.tile_px) / tile.tile_px) ** 2
     largest = kept = 0
     for resolution_m in sensor.resolutions:
         height, width = tile.box(resolution_m).shape

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import shapely
 
-from cropcube.cube.layout import StoreSpec, cube_spec, map_array
+from cropcube.cube.layout import StoreSpec, map_array
 from cropcube.cube.ledger import digest
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile, grown
@@ -209,8 +209,8 @@ def _memory_bytes(project: Project, layout: InputLayout, wanted: MapWanted, tile
     needed += tile.tile_px**2 * 2 * wanted.layers
     if wanted.origin == FEATURES or not content.days:
         return needed
-    spec, sensor = project.spec, project.spec.sensor
-    cell = cell_px(cube_spec(spec.season, sensor, tile.tile_px).arrays)
+    sensor = project.spec.sensor
+    cell = cell_px(tile.tile_px)
     block = min(tile.tile_px, math.lcm(STRIP_PX, cell))
     needed += features_bytes(layout, block * tile.tile_px)
     cell_box = Tile(tile.lattice, cell, 0, 0).box(FINEST_M)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from cropcube.domain.lattice import FINEST_M, PixelBox
+from cropcube.features.cells import cell_px, square_px
 from cropcube.features.model_input import ScalingMeasure, observed, pixel_features, scaled
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Cell:
 
     positions: NDArray[np.int64]
     "In the index."
+    group: int = 0
+    "Number of the ground around it: cells of one are best read soon after one another."
 
 
 class SampleSource(Protocol):
@@ -59,17 +62,14 @@ class OnGrid:
         return self.features.name
 
     def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
-        """Return the squares to read, in the order zone, row, column."""
-        side = self.features.cell_px(layout)
+        """Return the squares to read, group by group; a group is what features on the fly are made in at once."""
         if not len(index):
             return []
-        row, col = (
-            axis // side - axis.min() // side for axis in (index.row.astype(np.int64), index.col.astype(np.int64))
-        )
-        key = (index.zone.astype(np.int64) * (row.max() + 1) + row) * (col.max() + 1) + col
-        order = np.argsort(key, kind="stable")
-        ends = np.flatnonzero(np.diff(key[order])) + 1
-        return [Cell(positions) for positions in np.split(order, ends)]
+        tile_px = self.features.tile_px
+        group, square = (_numbers(index, side) for side in (cell_px(tile_px), square_px(tile_px)))
+        order = np.lexsort((square, group))
+        ends = np.flatnonzero(np.diff(square[order])) + 1
+        return [Cell(positions, int(group[positions[0]])) for positions in np.split(order, ends)]
 
     def read_into(self, rows_NBS: NDArray[np.float32], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
         """Write the inputs of a cell's samples; see `SampleSource`."""
@@ -88,9 +88,17 @@ class OnGrid:
 
     def box(self, layout: InputLayout, index: SampleIndex, cell: Cell) -> PixelBox:
         """Return the square of ground of a cell, at 10 m."""
-        side, first = self.features.cell_px(layout), int(cell.positions[0])
+        side, first = square_px(self.features.tile_px), int(cell.positions[0])
         row, col = int(index.row[first]) // side * side, int(index.col[first]) // side * side
         return PixelBox(self.features.lattice(index.zones[index.zone[first]]), FINEST_M, row, col, side, side)
+
+
+def _numbers(index: SampleIndex, side_px: int) -> NDArray[np.int64]:
+    """Return for each sample the number of the square that it lies in, counted by zone, row and column."""
+    row, col = (axis.astype(np.int64) // side_px for axis in (index.row, index.col))
+    row, col = row - row.min(), col - col.min()
+    numbers: NDArray[np.int64] = (index.zone.astype(np.int64) * (row.max() + 1) + row) * (col.max() + 1) + col
+    return numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from cropcube.features.cells import CELLS_AT_ONCE
 from cropcube.kernels import take_scaled
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 128 * 2**20
 """Samples held to be shuffled."""
+GROUPS_A_PART = 4
+"""Groups of cells that each worker needs, on average, to be dealt whole ones."""
 
 
 class Batch(NamedTuple):
@@ -156,15 +159,15 @@ class SampleStream(IterableDataset[Batch]):
 
     def _dealt(self, workers: int) -> list[list[Cell]]:
         """Return the cells of each worker of this rank, in the epoch's order; all get about as many samples."""
-        cells = self.samples.cells()
-        order = np.random.default_rng([self.options.seed, self.epoch]).permutation(len(cells))
-        parts: list[list[Cell]] = [[] for _ in range(self.ranks * workers)]
+        drawn = np.random.default_rng([self.options.seed, self.epoch])
+        parts: list[list[list[Cell]]] = [[] for _ in range(self.ranks * workers)]
         size = [0] * len(parts)
-        for place in order:
+        units = _units(self.samples.cells(), len(parts))
+        for place in drawn.permutation(len(units)):
             least = size.index(min(size))
-            parts[least].append(cells[place])
-            size[least] += len(cells[place].positions)
-        return parts[self.rank * workers :][:workers]
+            parts[least].append(units[place])
+            size[least] += _samples(units[place])
+        return [_shuffled(part, drawn) for part in parts][self.rank * workers :][:workers]
 
     def _batches(self, cells: list[Cell], worker: int, done: int) -> Iterator[Batch]:
         """Yield a worker's batches but the first `done`: pieces of equal size of the samples that windows mix."""
@@ -233,6 +236,30 @@ def _rank() -> tuple[int, int]:
     """Return which process of how many this is in torch's group; alone where there is none."""
     joined = distributed.is_available() and distributed.is_initialized()
     return (distributed.get_rank(), distributed.get_world_size()) if joined else (0, 1)
+
+
+def _units(cells: list[Cell], parts: int) -> list[list[Cell]]:
+    """Return the cells of each group; each cell by itself where the groups are too few to be dealt evenly."""
+    groups = _by_group(cells)
+    return groups if parts == 1 or len(groups) >= GROUPS_A_PART * parts else [[cell] for cell in cells]
+
+
+def _shuffled(units: list[list[Cell]], drawn: np.random.Generator) -> list[Cell]:
+    """Return the cells of some units, those of a few groups shuffled together: what a group is made of is read once."""
+    groups = _by_group([cell for unit in units for cell in unit])
+    order: list[Cell] = []
+    for first in range(0, len(groups), CELLS_AT_ONCE):
+        held = [cell for group in groups[first : first + CELLS_AT_ONCE] for cell in group]
+        order += [held[place] for place in drawn.permutation(len(held))]
+    return order
+
+
+def _by_group(cells: list[Cell]) -> list[list[Cell]]:
+    """Return the cells of each group, groups in the order in which they come first."""
+    groups: dict[int, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.group, []).append(cell)
+    return list(groups.values())
 
 
 def _samples(cells: list[Cell]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from cropcube.pipeline.features import FeaturesOptions, features
 from cropcube.run.options import RunOptions
 from cropcube.samples.index import SampleIndex
 from cropcube.samples.read import OnGrid, Samples
+from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions
 from tests.support.small_cube import SEASON, make_project
 
 TILE_PX = 768
@@ -93,10 +95,13 @@ def test_samples_are_the_same_either_way(project, spec):
     np.testing.assert_array_equal(made.inputs(scaling), stored.inputs(scaling))
 
 
-def test_every_chunk_of_the_cube_is_read_once_a_pass(project, monkeypatch):
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_every_chunk_of_the_cube_is_read_once_a_pass(project, monkeypatch, shuffled):
     spec = SPECS[0]
     _, made = sources(project, spec)
     samples = some_samples(project, spec, made)
+    _, made = sources(project, spec)  # with nothing kept
+    samples = Samples(OnGrid(made), samples.layout, samples.index, samples.legend)
     reads: Counter[tuple[object, ...]] = Counter()
     chunks_of = shards._chunks_of
 
@@ -107,11 +112,26 @@ def test_every_chunk_of_the_cube_is_read_once_a_pass(project, monkeypatch):
         return found
 
     monkeypatch.setattr(shards, "_chunks_of", counting)
-    for _ in samples.batches(reflectance_scaling(3), 64):
+    scaling = reflectance_scaling(3)
+    for _ in SampleStream(samples, AsTheyAre(scaling)).loader(1) if shuffled else samples.batches(scaling, 64):
         pass
-    assert len(samples.cells()) == 4
+    assert len({cell.group for cell in samples.cells()}) == 4
     assert len(reads) == 11 * (16 + 4 + 4)
     assert set(reads.values()) == {1}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_the_stream_gives_the_same_batches_either_way(project, spec):
+    stored, made = (some_samples(project, spec, source) for source in sources(project, spec))
+    prepare = AsTheyAre(stored.measure_scaling())
+    for seed in (0, 1):
+        options = StreamOptions(batch=50, seed=seed, buffer_bytes=1 << 20)
+        of_both = (list(SampleStream(samples, prepare, options).loader(3)) for samples in (stored, made))
+        batches = list(zip(*of_both, strict=True))
+        assert len(batches) > 10
+        for one, other in batches:
+            for left, right in zip(one[:2], other[:2], strict=True):
+                np.testing.assert_array_equal(left.numpy(), right.numpy())
 
 
 def test_a_box_that_cuts_cells_is_refused(project):
@@ -119,4 +139,4 @@ def test_a_box_that_cuts_cells_is_refused(project):
     layout = InputLayout.of(SPECS[0], SEASON, project.spec.sensor)
     box = tile_of(project).box(10)
     with pytest.raises(InvalidInputError, match="cuts cells"):
-        made.read(layout, type(box)(box.lattice, 10, box.row + 2, box.col, box.height, box.width))
+        made.read(layout, replace(box, row=box.row + 2))

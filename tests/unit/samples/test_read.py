@@ -7,6 +7,7 @@ from cropcube.cube.store import Store
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import Scaling
 from cropcube.errors import InvalidInputError, ModelMismatchError
+from cropcube.features.cells import square_px
 from cropcube.features.model_input import InputLayout, model_input, reflectance_scaling
 from cropcube.features.source import StoredFeatures, check_store
 from cropcube.kernels import gap_fill
@@ -70,7 +71,7 @@ def test_batches_give_every_sample_once_with_the_same_numbers(samples):
 
 
 def test_each_cell_is_made_of_whole_chunks_and_holds_its_samples(store, samples):
-    side = StoredFeatures(store).cell_px(samples.layout)
+    side = square_px(StoredFeatures(store).tile_px)
     assert side % store.array("median", 10).chunk[-1] == 0
     assert side * 10 % (store.array("median", 20).chunk[-1] * 20) == 0
     for cell in samples.cells():
