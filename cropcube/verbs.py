@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cropcube.pipeline.features import FeaturesSummary
     from cropcube.pipeline.info import MachineInfo
     from cropcube.pipeline.predict import PredictSummary
+    from cropcube.pipeline.provenance import Provenance
     from cropcube.pipeline.regions import RegionsSummary
     from cropcube.pipeline.status import Status
     from cropcube.pipeline.train import TrainSummary
@@ -84,6 +85,7 @@ def build(
     crs: str | None = None,
     dry_run: bool = False,
     search: bool = False,
+    scenes_only: bool = False,
     verify: bool = False,
     max_failed_reads: int = 0,
     **run: Unpack[RunWords],
@@ -104,6 +106,7 @@ def build(
         crs=crs,
         dry_run=dry_run,
         search=search,
+        scenes_only=scenes_only,
         verify=verify,
         max_failed_reads=max_failed_reads,
     )
@@ -114,11 +117,12 @@ def build(
 
 
 @_verb
-def status(project: Place = ".") -> Status:
-    """Say what of a project is done, and what is missing."""
+def status(project: Place = ".", *, tile: str | None = None) -> Status | Provenance:
+    """Say what of a project is done, and what is missing; or what a tile of the map rests on."""
+    from cropcube.pipeline.provenance import provenance
     from cropcube.pipeline.status import status as work
 
-    return work(Path(project))
+    return work(Path(project)) if tile is None else provenance(Path(project), tile)
 
 
 @_verb
@@ -147,7 +151,8 @@ def features(
 def train(
     project: Place = ".",
     *,
-    labels: Place | Iterable[Place],
+    labels: Place | Iterable[Place] | None = None,
+    table: Place | None = None,
     label_field: str | Iterable[str] | None = None,
     start_field: str | None = None,
     end_field: str | None = None,
@@ -156,6 +161,7 @@ def train(
     min_area: float = 0.0,
     legend: Place | None = None,
     features: str = "median-5d",
+    source: str = "features",
     classifier: str = "cropnet",
     recipe: str | None = None,
     model_window: str | None = None,
@@ -194,12 +200,22 @@ def train(
     fit = FitOptions.of_words(classifier, said)
     rules = {
         "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+        "table": table,
     }  # fmt: skip
     files = LabelFiles.of_words(_several(labels), _several(label_field), rules)
     rule = SplitRule(split, block_m, _path(regions))
     window = window_of_words(model_window, recipe)
     options = TrainOptions(
-        files, _path(legend), features, classifier, rule, fit, _path(model), window, tensorboard=tensorboard
+        files,
+        _path(legend),
+        features,
+        classifier,
+        rule,
+        fit,
+        _path(model),
+        window,
+        tensorboard=tensorboard,
+        origin=source,
     )
     say = _voice(quiet)
     return work(Path(project), options, progress=lambda epoch: say(str(epoch)))
@@ -207,13 +223,25 @@ def train(
 
 @_verb
 def predict(
-    project: Place = ".", *, model: Place | None = None, rebuild: bool = False, **run: Unpack[RunWords]
+    project: Place = ".",
+    *,
+    model: Place | None = None,
+    rebuild: bool = False,
+    source: str = "features",
+    probabilities: bool = False,
+    crop_mask: Place | None = None,
+    box: str | None = None,
+    max_failed_reads: int = 0,
+    **run: Unpack[RunWords],
 ) -> PredictSummary:
     """Make the wall-to-wall map."""
     from cropcube.pipeline.predict import PredictOptions
     from cropcube.pipeline.predict import predict as work
 
-    return work(Path(project), PredictOptions(_path(model), rebuild), _run(run))
+    options = PredictOptions(_path(model), rebuild, source, probabilities, _path(crop_mask), box, max_failed_reads)
+    summary = work(Path(project), options, _run(run))
+    summary.check()
+    return summary
 
 
 @_verb
@@ -221,6 +249,7 @@ def evaluate(
     project: Place = ".",
     *,
     labels: Place | Iterable[Place] | None = None,
+    table: Place | None = None,
     label_field: str | Iterable[str] | None = None,
     start_field: str | None = None,
     end_field: str | None = None,
@@ -245,8 +274,10 @@ def evaluate(
 
     rules = {
         "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+        "table": table,
     }  # fmt: skip
-    files = LabelFiles.of_words(_several(labels), _several(label_field), rules) if labels is not None else None
+    given = labels is not None or table is not None
+    files = LabelFiles.of_words(_several(labels), _several(label_field), rules) if given else None
     asked = split is not None or block_m is not None or regions is not None
     rule = SplitRule(split or "blocks", block_m, _path(regions)) if asked else None
     options = EvaluateOptions(files, folds, seeds, rule, classifier, names_in(compare or ()), _path(model))

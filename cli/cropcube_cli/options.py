@@ -35,6 +35,10 @@ LabelsOption = Annotated[
         "--labels", metavar="FILE", help="Points, polygons (GeoPackage, GeoParquet, ...) or a raster; may be repeated."
     ),
 ]
+TableOption = Annotated[
+    Path | None,
+    typer.Option("--table", metavar="FILE", help="Instead of labels: Parquet or CSV of series with their classes."),
+]
 LabelFieldOption = Annotated[
     list[str] | None,
     typer.Option("--label-field", metavar="FIELD", help="Field with the class; of several the first that says one."),

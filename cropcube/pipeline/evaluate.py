@@ -15,12 +15,13 @@ from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.commands import command
+from cropcube.pipeline.evaluate_table import evaluate_table
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
 from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
 from cropcube.pipeline.sources import MAP, refuse_damaged
-from cropcube.pipeline.train import observed_samples
+from cropcube.pipeline.training_set import observed_samples
 from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
 from cropcube.run.options import RunOptions
@@ -73,7 +74,8 @@ class EvaluateOptions:
             raise UsageError(
                 f"--{'seeds' if self.seeds > 1 else 'split'} goes with folds, which fit anew", "Add --folds 4."
             )
-        if self.labels is not None and self.folds is None and (self.classifier or self.compare):
+        own = self.labels is not None and self.labels.table is None
+        if own and self.folds is None and (self.classifier or self.compare):
             raise UsageError(
                 "--labels scores the map, which is of one classifier; --classifier and --compare say otherwise",
                 "Add --folds 4 to fit classifiers to these labels, or leave --classifier and --compare out.",
@@ -87,7 +89,8 @@ class EvaluateSummary:
     accuracy: Accuracy
     compared: tuple[Accuracy, ...]
     "Other classifiers on the same pixels."
-    files: ReportFiles
+    files: ReportFiles | None
+    "None of a table, which has no map."
     folds: int | None
     notes: tuple[str, ...] = field(default=())
     "What was decided on the way, in sentences."
@@ -104,8 +107,8 @@ class EvaluateSummary:
             "folds": self.folds,
             "compared": [accuracy.as_dict() for accuracy in self.compared],
             "differences": [found.as_dict() for found in self.differences],
-            "report": str(self.files.report),
-            "picture": str(self.files.picture) if self.files.picture else None,
+            "report": str(self.files.report) if self.files else None,
+            "picture": str(self.files.picture) if self.files and self.files.picture else None,
             "notes": list(self.notes),
         }
 
@@ -113,7 +116,7 @@ class EvaluateSummary:
 def evaluate(
     project_root: Path, options: EvaluateOptions | None = None, run: RunOptions | None = None
 ) -> EvaluateSummary:
-    """Score the classifier or the map, and write `report.html` and `map.png`.
+    """Score the classifier or the map, and write `report.html` and `map.png`; of a table, only score.
 
     Labels, legend, split and classifier come with the model. The training and validation sets are never scored.
 
@@ -136,6 +139,9 @@ def evaluate(
         If labels cannot be used, or no labelled pixel is left to score.
     """
     options, run = options or EvaluateOptions(), run or RunOptions()
+    if options.labels is not None and options.labels.table is not None:
+        accuracies, said_of_table = evaluate_table(project_root, options, options.labels, run)
+        return EvaluateSummary(accuracies[0], accuracies[1:], None, options.folds, said_of_table)
     judged = _judge(find_project(project_root), options)
     project, card = judged.project, judged.card
     notes: list[str] = []

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cropcube.domain.lattice import FINEST_M
 from cropcube.errors import InvalidInputError, UsageError
 from cropcube.samples.index import SampleIndex
 from cropcube.samples.label_rules import LabelRules
 from cropcube.samples.labels import files_digest, lay, open_labels
-from cropcube.samples.places import FIELD, REGION, SplitRule, regions_of, with_fields, with_patches
-from cropcube.samples.split import plan_blocks
+from cropcube.samples.places import FIELD, REGION, SplitRule, polygons_at, regions_of, with_fields, with_patches
+from cropcube.samples.split import MAX_BLOCK_M, Blocks, plan_blocks
+from cropcube.samples.table import coordinates, ground_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from cropcube.config import ProjectSpec
     from cropcube.domain.legend import Legend
     from cropcube.samples.labels import Labels, Laid
-    from cropcube.samples.split import Blocks
+    from cropcube.samples.table import TableSamples
 
 WITHOUT_PLACE = "without a place to split by"
 """Why samples are dropped: outside the regions of the split, or without a value in its column."""
@@ -32,14 +34,21 @@ WITHOUT_PLACE = "without a place to split by"
 
 @dataclass(frozen=True)
 class LabelFiles:
-    """Label files as they are given."""
+    """Labels as they are given: files to lay on the project's pixels, or a table that has series beside its labels."""
 
     paths: tuple[Path, ...]
     rules: LabelRules = field(default_factory=LabelRules)
+    table: Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.paths:
-            raise UsageError("no label file is given", "Give --labels FILE, once or more.")
+        if bool(self.paths) == (self.table is not None):
+            both = "label files and a table are both given" if self.paths else "no labels are given"
+            raise UsageError(both, "Give --labels FILE, once or more, or --table FILE of series with labels.")
+        if self.table is not None and self.rules != LabelRules(self.rules.fields):
+            raise UsageError(
+                "dates, erosion, radius and least area are rules for label files, not for a table of series",
+                "Leave them out, or give --labels FILE.",
+            )
         twice = [path for path in self.paths if self.paths.count(path) > 1]
         if twice:
             raise UsageError(f"--labels {twice[0]} is given twice", "Give each file once.")
@@ -53,20 +62,22 @@ class LabelFiles:
     def of_words(
         cls, paths: Iterable[str | PathLike[str]], fields: Iterable[str], said: Mapping[str, Any]
     ) -> LabelFiles:
-        """Return files with the rules that were given (None where not), in the words of the command line."""
+        """Return files with the rules and the table that were given (None where not), in the command line's words."""
         names = {"erode": "erode_m", "radius": "radius_m", "min_area": "min_area_ha"}
         given = {names.get(word, word): value for word, value in said.items() if value is not None}
-        return cls(tuple(Path(path) for path in paths), LabelRules(tuple(fields), **given))
+        table = given.pop("table", None)
+        rules = LabelRules(tuple(fields), **given)
+        return cls(tuple(Path(path) for path in paths), rules, None if table is None else Path(table))
 
     @property
     def name(self) -> str:
         """Names of the files without their folders."""
-        return ", ".join(path.name for path in self.paths)
+        return self.table.name if self.table else ", ".join(path.name for path in self.paths)
 
     @property
     def digest(self) -> str:
         """The sha256 of the file, or of the digests of several."""
-        return files_digest(self.paths)
+        return files_digest([self.table] if self.table else self.paths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +155,36 @@ def grouped(
     elif rule.column is None:
         group = block_numbers(index, blocks)
     return replace(index, block=group), blocks
+
+
+def grouped_rows(path: Path, found: TableSamples, rule: SplitRule) -> tuple[SampleIndex, Blocks]:
+    """Return the samples of a table with the groups that are dealt as a whole; see `grouped`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the table has no coordinates, or lacks the column.
+    """
+    block_m = MAX_BLOCK_M if rule.block_m is None else rule.block_m
+    blocks, index, lonlat = Blocks(block_m // FINEST_M, {}), found.index, coordinates(found.about)
+    if rule.column is not None:
+        if rule.column not in found.about.columns:
+            raise InvalidInputError(
+                f"{path} has no column {rule.column!r} to split by",
+                f"It has {', '.join(map(str, found.about.columns))}.",
+            )
+        values = found.about[rule.column]
+        numbers = np.unique(values.astype(str), return_inverse=True)[1]
+        return replace(index, block=np.where(values.isna(), -1, numbers)), blocks
+    if lonlat is None:
+        raise InvalidInputError(
+            f"{path} has no coordinates, so nothing is known of places", "Give columns lon and lat, or --split COLUMN."
+        )
+    if rule.by == FIELD:
+        return replace(index, block=index.field), blocks
+    if rule.regions is not None:
+        return replace(index, block=polygons_at(lonlat, rule.regions)), blocks
+    return replace(index, block=ground_blocks(lonlat, block_m)), blocks
 
 
 def block_numbers(index: SampleIndex, blocks: Blocks) -> NDArray[np.int64]:

@@ -100,7 +100,18 @@ def with_patches(index: SampleIndex) -> SampleIndex:
 
 
 def regions_of(index: SampleIndex, lattices: Mapping[str, Lattice], path: Path) -> NDArray[np.int64]:
-    """Return the number of the polygon of a file that each sample's centre lies in, the first of several; -1 = none.
+    """Return the number of the polygon of a file that each sample's centre lies in; see `polygons_at`."""
+    lonlat = np.zeros((len(index), 2))
+    for zone in index.zones:
+        mine, lattice = np.flatnonzero(index.in_zone(zone)), lattices[zone]
+        x = lattice.left_m + (index.col[mine] + 0.5) * FINEST_M
+        y = lattice.top_m - (index.row[mine] + 0.5) * FINEST_M
+        lonlat[mine] = np.column_stack(Transformer.from_crs(lattice.crs, 4326, always_xy=True).transform(x, y))
+    return polygons_at(lonlat, path)
+
+
+def polygons_at(lonlat: NDArray[np.float64], path: Path) -> NDArray[np.int64]:
+    """Return the number of the polygon of a file that each place (N, 2) lies in, the first of several; -1 = none.
 
     Raises
     ------
@@ -112,15 +123,9 @@ def regions_of(index: SampleIndex, lattices: Mapping[str, Lattice], path: Path) 
     shapes = read_vectors(path).geometry.to_numpy()
     if (shapely.get_dimensions(shapes) != 2).any():
         raise InvalidInputError(f"{path} holds more than polygons", "Regions to split by are polygons.")
-    tree = shapely.STRtree(shapes)
-    found = np.full(len(index), len(shapes), dtype=np.int64)
-    for zone in index.zones:
-        mine, lattice = np.flatnonzero(index.in_zone(zone)), lattices[zone]
-        x = lattice.left_m + (index.col[mine] + 0.5) * FINEST_M
-        y = lattice.top_m - (index.row[mine] + 0.5) * FINEST_M
-        lon, lat = Transformer.from_crs(lattice.crs, 4326, always_xy=True).transform(x, y)
-        which, shape = tree.query(shapely.points(lon, lat), predicate="intersects")
-        np.minimum.at(found, mine[which], shape)
+    found = np.full(len(lonlat), len(shapes), dtype=np.int64)
+    which, shape = shapely.STRtree(shapes).query(shapely.points(lonlat), predicate="intersects")
+    np.minimum.at(found, which, shape)
     return np.where(found == len(shapes), -1, found)
 
 

@@ -181,8 +181,10 @@ def _distinct(values: NDArray[np.float32], rows: NDArray[np.uint8]) -> NDArray[n
 
 
 def _without_gaps(values_NBS: NDArray[np.float32]) -> NDArray[np.float32]:
-    values_SBN = values_NBS.transpose(2, 1, 0)
-    return gap_fill(np.nan_to_num(values_SBN), np.isfinite(values_SBN)).transpose(2, 1, 0).copy()
+    # in whole numbers, as those of a store are
+    values_SBN = np.nan_to_num(values_NBS.transpose(2, 1, 0)).round().astype(np.uint16)
+    filled = gap_fill(values_SBN, np.isfinite(values_NBS.transpose(2, 1, 0)))
+    return filled.transpose(2, 1, 0).astype(np.float32)
 
 
 def _same_place(about: pd.DataFrame) -> NDArray[Any] | None:

@@ -63,9 +63,9 @@ def test_keywords_and_defaults_are_those_of_the_command_line(name: str) -> None:
     ("name", "wrong", "named"),
     [
         ("features", {"window_days": 5}, "features has no keyword window_days; it has: project, kind, window, order"),
-        ("predict", {"modle": "x"}, "predict has no keyword modle; it has: project, model, rebuild, cluster, workers"),
+        ("predict", {"modle": "x"}, "predict has no keyword modle; it has: project, model, rebuild, source, probabili"),
         ("train", {"labels": "x", "fit": 1, "feature": "y"}, "train has no keyword fit, feature; it has: project, lab"),
-        ("status", {"workers": 1}, "status has no keyword workers; it has: project$"),
+        ("status", {"workers": 1}, "status has no keyword workers; it has: project, tile$"),
     ],
 )
 def test_a_wrong_keyword_is_answered_with_the_verbs_own(name: str, wrong: dict[str, object], named: str) -> None:
@@ -74,8 +74,8 @@ def test_a_wrong_keyword_is_answered_with_the_verbs_own(name: str, wrong: dict[s
 
 
 def test_a_keyword_that_is_needed_is_missed_by_name() -> None:
-    with pytest.raises(TypeError, match="labels"):
-        cropcube.train()
+    with pytest.raises(TypeError, match="cog"):
+        cropcube.export()
 
 
 def test_words_become_what_the_pipeline_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from cropcube_cli.options import (
     RadiusOption,
     RegionsOption,
     StartFieldOption,
+    TableOption,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     labels: LabelsOption = None,
+    table: TableOption = None,
     label_field: LabelFieldOption = None,
     start_field: StartFieldOption = None,
     end_field: EndFieldOption = None,
@@ -52,11 +54,11 @@ def evaluate(
     regions: RegionsOption = None,
     classifier: Annotated[
         str | None,
-        typer.Option("--classifier", metavar="cropnet|forest|boosting", help="Classifier to score (none: the trained one's)."),
+        typer.Option("--classifier", metavar="cropnet|forest|boosting", help="What to score (the trained one's)."),
     ] = None,
     compare: Annotated[
         list[str] | None,
-        typer.Option("--compare", metavar="cropnet|forest|boosting", help="Another classifier, scored on the same pixels."),
+        typer.Option("--compare", metavar="cropnet|forest|boosting", help="Another, scored on the same pixels."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="Model folder (default: the project's own, model/).")
@@ -74,8 +76,9 @@ def evaluate(
 
     rules = {
         "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+        "table": table,
     }  # fmt: skip
-    files = LabelFiles.of_words(labels, label_field or (), rules) if labels else None
+    files = LabelFiles.of_words(labels or (), label_field or (), rules) if labels or table else None
     asked = split is not None or block_m is not None or regions is not None
     rule = SplitRule(split or "blocks", block_m, regions) if asked else None
     options = EvaluateOptions(files, folds, seeds, rule, classifier, tuple(compare or ()), model)
@@ -106,6 +109,8 @@ def _render(console: Console, summary: EvaluateSummary) -> None:
     matrix = [(name, *row) for name, row in zip(names, summary.accuracy.scores.confusion, strict=True)]
     numbers = [str(number) for number in range(1, len(names) + 1)]
     console.print(show.table("Confusion: rows are labels, columns what was said", ("", *numbers), matrix))
+    if summary.files is None:
+        return
     show.line(console, f"report: {summary.files.report}")
     if summary.files.picture:
         show.line(console, f"map:    {summary.files.picture}")

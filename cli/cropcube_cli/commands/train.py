@@ -21,6 +21,7 @@ from cropcube_cli.options import (
     RadiusOption,
     RegionsOption,
     StartFieldOption,
+    TableOption,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 def train(
     labels: LabelsOption = None,
+    table: TableOption = None,
     label_field: LabelFieldOption = None,
     start_field: StartFieldOption = None,
     end_field: EndFieldOption = None,
@@ -46,6 +48,10 @@ def train(
     features: Annotated[
         str, typer.Option("--features", metavar="NAME", help="median-5d, harmonic-2, annual-median, ...")
     ] = "median-5d",
+    source: Annotated[
+        str,
+        typer.Option("--from", metavar="features|cube", help="Where they come from: their store, or made on the fly."),
+    ] = "features",
     classifier: Annotated[
         str, typer.Option("--classifier", metavar="cropnet|forest|boosting", help="What to fit.")
     ] = "cropnet",
@@ -61,14 +67,14 @@ def train(
     ] = None,
     augment: Annotated[
         str | None,
-        typer.Option("--augment", metavar="none|default|paper", help="CropNet: changed copies of samples, drawn each epoch."),
+        typer.Option("--augment", metavar="none|default|paper", help="CropNet: changed copies of the samples."),
     ] = None,
     width: Annotated[
         int | None,
-        typer.Option("--width", metavar="CHANNELS", help="CropNet: of every convolution (128, as published)."),
+        typer.Option("--width", metavar="CHANNELS", help="CropNet: of every convolution (48; published: 128)."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="E", help="CropNet: passes (20); the best on validation is kept.")
+        int | None, typer.Option("--epochs", metavar="E", help="CropNet: passes (10); the best on validation is kept.")
     ] = None,
     patience: Annotated[
         int | None,
@@ -86,12 +92,12 @@ def train(
     class_weights: Annotated[
         str | None,
         typer.Option(
-            "--class-weights", metavar="none|balanced|sqrt", help="CropNet: whether rare classes weigh more (sqrt)."
+            "--class-weights", metavar="none|balanced|sqrt", help="CropNet: whether rare classes weigh more (none)."
         ),
     ] = None,
     label_smoothing: Annotated[
         float | None,
-        typer.Option("--label-smoothing", metavar="PART", help="CropNet: of a label, spread over all classes (0)."),
+        typer.Option("--label-smoothing", metavar="PART", help="CropNet: of a label, spread over all classes (0.05)."),
     ] = None,
     trees: Annotated[int | None, typer.Option("--trees", metavar="N", help="Forest: number of trees (200).")] = None,
     iterations: Annotated[
@@ -130,10 +136,11 @@ def train(
     fit = FitOptions.of_words(classifier, said)
     rules = {
         "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
+        "table": table,
     }  # fmt: skip
     files = LabelFiles.of_words(labels or (), label_field or (), rules)
     rule, window = SplitRule(split, block_m, regions), window_of_words(model_window, recipe)
-    options = TrainOptions(files, legend, features, classifier, rule, fit, model, window, tensorboard=tensorboard)
+    options = TrainOptions(files, legend, features, classifier, rule, fit, model, window, tensorboard, source)
     summary = run_train(project, options, progress=None if quiet else _say_epoch)
     for warning in summary.warnings:
         show.note(f"warning: {warning}")

@@ -21,7 +21,8 @@ from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
 from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles
 from cropcube.pipeline.model_check import check_fit
-from cropcube.pipeline.train import SHARED_FIELD, UNOBSERVED, TrainOptions, train
+from cropcube.pipeline.train import TrainOptions, train
+from cropcube.pipeline.training_set import SHARED_FIELD, UNOBSERVED
 from cropcube.samples.index import SETS
 from cropcube.samples.labels import OVERLAP
 from cropcube.samples.places import SplitRule

@@ -63,7 +63,7 @@ def expected(values):
     at = np.arange(values.shape[2])
     for i, b in np.ndindex(values.shape[:2]):
         seen = ~gap[i, b]
-        filled[i, b] = np.interp(at, at[seen], values[i, b, seen])
+        filled[i, b] = np.floor(np.interp(at, at[seen], values[i, b, seen]) + 0.5)
     return filled
 
 

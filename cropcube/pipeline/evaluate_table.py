@@ -1,0 +1,98 @@
+"""`evaluate --table`: how good a classifier is on series that lie in a table; no project is needed, and no map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cropcube.domain.model_window import ModelWindow
+from cropcube.errors import InvalidInputError, ModelMismatchError
+from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.pipeline.labels import grouped_rows
+from cropcube.pipeline.scoring import Contest, on_test_blocks, over_folds
+from cropcube.pipeline.train import model_folder
+from cropcube.run.memory import processors
+from cropcube.run.progress import progress_bar
+from cropcube.samples.index import SETS
+from cropcube.samples.labels import READ
+from cropcube.samples.places import BLOCKS, FIELD, SplitRule
+from cropcube.samples.read import Samples
+from cropcube.samples.series_table import read_series
+from cropcube.samples.table import TableSource, table_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cropcube.domain.model_card import ModelCard
+    from cropcube.pipeline.evaluate import EvaluateOptions
+    from cropcube.pipeline.labels import LabelFiles
+    from cropcube.report.accuracy import Accuracy
+    from cropcube.run.options import RunOptions
+    from cropcube.samples.table import TableSamples
+
+
+def evaluate_table(
+    root: Path, options: EvaluateOptions, given: LabelFiles, run: RunOptions
+) -> tuple[tuple[Accuracy, ...], tuple[str, ...]]:
+    """Score a classifier on a table: on its test set if the model was trained on it, else on all of its samples.
+
+    With folds, classifiers are fitted anew to the table.
+
+    Returns
+    -------
+    accuracies, notes
+
+    Raises
+    ------
+    ModelMismatchError
+        If the table lacks bands of the model, or has another number of steps.
+    MissingError, InvalidInputError
+        If there is no model, or the table cannot be used.
+    """
+    folder = (options.model or model_folder(root)).resolve()
+    card, path = read_card(folder), given.table
+    if path is None:
+        raise InvalidInputError("no table is given", "Give --table FILE.")
+    window = ModelWindow.parse(card.model_window) if card.model_window else None
+    fields = given.rules.fields or tuple(card.labels.label_field.split(", ") if card.labels.label_field else ())
+    found = _fitting(card, table_samples(path, read_series(path, card.feature), card.legend, fields, window), folder)
+    rule = options.split or SplitRule(FIELD if card.split.by == FIELD else BLOCKS)
+    index, blocks = grouped_rows(path, found, rule)
+    notes = [f"{count:,} samples of {path.name} left out: {why}" for why, count in found.counts.items() if why != READ]
+    if options.folds is None:
+        if given.digest == card.labels.digest:
+            index = load_samples(folder, card)
+            notes.append(f"the model was trained with {path.name}: only its test set is scored")
+        else:
+            index = index.with_blocks(index.block, np.full(len(index), SETS.index("test"), np.uint8))
+    kinds = dict.fromkeys([options.classifier or card.classifier, *options.compare])
+    split = replace(card.split, by=rule.by, block_m=blocks.block_px * 10) if options.folds else card.split
+    samples = Samples(found.source, found.layout, index.select(index.block >= 0), card.legend)
+    with progress_bar("evaluate", len(kinds) * (options.folds or 1) * options.seeds, run.quiet) as advance:
+        contest = Contest(card, samples, split.words, processors(), lambda: advance(0))
+        if options.folds is not None:
+            accuracies = tuple(over_folds(contest, kind, options.folds, options.seeds) for kind in kinds)
+        else:
+            trained, _ = load_model(folder)
+            accuracies = tuple(on_test_blocks(contest, kind, trained) for kind in kinds)
+    return accuracies, tuple(notes)
+
+
+def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples:
+    """Return a table's samples with the model's bands alone."""
+    layout = found.layout
+    lacking = [band for band in card.bands if band not in layout.bands]
+    if lacking or len(layout.steps) != len(card.steps):
+        what = f"no {' '.join(lacking)}" if lacking else f"{len(layout.steps)} steps"
+        raise ModelMismatchError(
+            f"{found.source.name} has {what}; {folder} takes {' '.join(card.bands)} in {len(card.steps)} steps",
+            "`cropcube train --table FILE` makes a model that fits the table.",
+        )
+    if layout.bands == card.bands:
+        return found
+    places = [layout.bands.index(band) for band in card.bands]
+    fewer = replace(layout, bands=card.bands, resolutions_m=tuple(layout.resolutions_m[place] for place in places))
+    source = TableSource(found.source.name, found.source.values_NBS[:, places])
+    return replace(found, layout=fewer, source=source)

@@ -1,0 +1,195 @@
+"""What a model is made of: labelled samples with their features, dealt to the three sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cropcube.cube.ledger import digest
+from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.model_card import LabelSource, SplitRecord
+from cropcube.domain.sensor import SENTINEL2
+from cropcube.errors import InvalidInputError
+from cropcube.features.layout import feature_spec_of
+from cropcube.features.model_input import InputLayout
+from cropcube.features.source import StoredFeatures, check_store
+from cropcube.pipeline.feature_sources import FEATURES, contents_under, whole_source
+from cropcube.pipeline.labels import WITHOUT_PLACE, grouped, grouped_rows, read_labels
+from cropcube.pipeline.sources import open_source, refuse_damaged
+from cropcube.samples.index import SETS
+from cropcube.samples.labels import READ
+from cropcube.samples.legend_file import read_legend
+from cropcube.samples.places import BLOCKS, SplitRule
+from cropcube.samples.read import OnGrid, Samples
+from cropcube.samples.series_table import read_series
+from cropcube.samples.split import LEFT_OUT, places, three_sets
+from cropcube.samples.table import table_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cropcube.config import Project
+    from cropcube.features.source import FeatureSource
+    from cropcube.pipeline.train import TrainOptions
+    from cropcube.samples.split import Blocks
+
+UNOBSERVED, SHARED_FIELD = "without a clear observation", "in a field that another set uses"
+"""Why samples are dropped: their features hold nothing; a field that reaches over blocks is used by one set."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where samples are from."""
+
+    sensor: str
+    region: str
+    "Of the project, or the name of the table."
+    season: str
+    digest: str
+    "Of the project's specification, or of the table."
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples dealt to the three sets, and how that came about."""
+
+    origin: Origin
+    spec: FeatureSpec
+    samples: Samples
+    source: LabelSource
+    split: SplitRecord
+    features_digest: str
+    unfinished: tuple[str, ...] = ()
+    "Tiles with samples on unfinished builds."
+    empty_bands: tuple[str, ...] = ()
+    "Bands of a table without a single value."
+
+
+def of_project(project: Project, options: TrainOptions) -> TrainingSet:
+    """Read and check everything but the samples' features; they are pixels of a project."""
+    spec, features = _features(project, options)
+    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor, options.model_window)
+    if isinstance(features, StoredFeatures):
+        check_store(features.store, layout)
+    legend = read_legend(options.legend)
+    labels = read_labels(options.labels, legend, project.spec)
+    tiles = contents_under(project, spec, options.origin, labels.laid.zones)
+    index, blocks = grouped(labels.index, options.split, project.spec, labels)
+    samples, dropped = observed_samples(Samples(OnGrid(features), layout, index, legend))
+    samples, split, away = dealt(samples, blocks, options.split, options.fit.seed)
+    source = LabelSource(
+        options.labels.name, options.labels.digest, labels.label_fields, {**labels.laid.dropped, **dropped, **away},
+        labels.laid.features, options.labels.rules.as_dict(),
+    )  # fmt: skip
+    origin = Origin(project.spec.sensor.name, project.spec.region.name, str(project.spec.season), project.spec.digest)
+    unfinished = tuple(place for place, tile in tiles.items() if tile.unfinished)
+    features_digest = digest(*(tile.digest for tile in tiles.values()))
+    return TrainingSet(origin, spec, samples, source, split, features_digest, unfinished)
+
+
+def of_table(path: Path, options: TrainOptions) -> TrainingSet:
+    """Read a table of series with labels; it needs no project.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InvalidInputError
+        If it lacks bands, dates, classes or places.
+    """
+    legend = read_legend(options.legend)
+    series = read_series(path, options.feature)
+    found = table_samples(path, series, legend, options.labels.rules.fields, options.model_window)
+    index, blocks = grouped_rows(path, found, options.split)
+    samples, split, away = dealt(
+        Samples(found.source, found.layout, index, legend), blocks, options.split, options.fit.seed
+    )
+    counts = {why: count for why, count in found.counts.items() if why != READ}
+    sha256 = options.labels.digest
+    source = LabelSource(path.name, sha256, found.label_field, {**counts, **away})
+    origin = Origin(SENTINEL2.name, path.name, str(series.season), sha256)
+    return TrainingSet(origin, series.spec, samples, source, split, sha256, (), found.empty_bands)
+
+
+def observed_samples(samples: Samples) -> tuple[Samples, dict[str, int]]:
+    """Return the samples that have been observed, and how many have not, by reason.
+
+    Raises
+    ------
+    InvalidInputError
+        If none has been observed.
+    """
+    seen = samples.observed()
+    if not seen.any():
+        raise InvalidInputError(
+            f"none of the {len(samples)} labelled pixels has features in {samples.source.name}",
+            "They were never observed clear, or `cropcube build` and `cropcube features` have not reached them.",
+        )
+    return samples.select(seen), {} if seen.all() else {UNOBSERVED: int((~seen).sum())}
+
+
+def dealt(samples: Samples, blocks: Blocks, rule: SplitRule, seed: int) -> tuple[Samples, SplitRecord, dict[str, int]]:
+    """Return samples dealt to the three sets, how that was done, and how many samples are in none, by reason.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are too few groups.
+    """
+    placed = samples.select(samples.index.block >= 0)
+    dropped = {WITHOUT_PLACE: len(samples) - len(placed)}
+    index = placed.index
+    groups = len(np.unique(index.block))
+    if rule.by != BLOCKS and groups < len(SETS):
+        raise InvalidInputError(
+            f"the samples lie in {groups} groups by {rule.by}, which cannot be dealt into {len(SETS)} sets",
+            f"Split by smaller places (--split {BLOCKS}), or give labels of more.",
+        )
+    part = three_sets(index.block, index.label, seed, index.field)
+    used = part != LEFT_OUT
+    dropped[SHARED_FIELD] = int((~used).sum())
+    lone = np.unique(index.label)[places(index.block, index.field, index.label) == 1]
+    index = index.with_blocks(index.block, part).select(used)
+    record = SplitRecord(
+        blocks.block_px * FINEST_M, seed, dict(blocks.anchors), index.counts(samples.legend.names), rule.by, groups,
+        tuple(samples.legend.names[row - 1] for row in lone.tolist()),
+    )  # fmt: skip
+    return replace(placed, index=index), record, {why: count for why, count in dropped.items() if count}
+
+
+def _features(project: Project, options: TrainOptions) -> tuple[FeatureSpec, FeatureSource]:
+    """Return what the features are, and where they come from."""
+    if options.origin == FEATURES:
+        refuse_damaged(project, options.feature)
+        store = open_source(project, options.feature)
+        return feature_spec_of(store), StoredFeatures(store)
+    path = project.features_path(options.feature)
+    spec = feature_spec_of(Store.open(path)) if Store.exists(path) else FeatureSpec.parse(options.feature)
+    return spec, whole_source(project, spec, options.origin, options.fit.threads)
+
+
+def warnings_of(made: TrainingSet) -> tuple[str, ...]:
+    """Return what is to be said of the samples, in words."""
+    samples = made.samples
+    counts = samples.index.counts(samples.legend.names)
+    found = []
+    label_file, unfinished, untestable = made.source.file, made.unfinished, made.split.untestable
+    if unfinished:
+        found.append(f"{len(unfinished)} tiles with samples have features of an unfinished build ({unfinished[0]})")
+    absent = [name for name in samples.legend.names if not any(counts[part][name] for part in SETS)]
+    if made.empty_bands:
+        found.append(f"no value in {label_file} of {', '.join(made.empty_bands)}: left out")
+    if absent:
+        found.append(f"no samples in {label_file}: {', '.join(absent)}")
+    if untestable:
+        found.append(f"in a single place, so learnt but not tested: {', '.join(untestable)}")
+    absent += untestable
+    for part, verb in (("train", "learnt"), ("validation", "validated"), ("test", "tested")):
+        lacking = [n for n in samples.legend.names if n not in absent and not counts[part][n]]
+        if lacking:
+            found.append(f"too few places to be {verb}: {', '.join(lacking)}")
+    return tuple(found)

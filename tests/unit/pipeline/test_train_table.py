@@ -1,0 +1,167 @@
+"""Training and scoring on tables of series: real ones as they are, and what `extract` wrote of a project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from shapely.geometry import Point
+
+from cropcube.cube.store import Store
+from cropcube.domain.model_window import ModelWindow
+from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
+from cropcube.features.model_input import InputLayout
+from cropcube.features.source import StoredFeatures
+from cropcube.model.checkpoint import load_samples, read_card
+from cropcube.model.fit_options import FitOptions
+from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
+from cropcube.pipeline.extract import ExtractOptions, extract
+from cropcube.pipeline.labels import LabelFiles
+from cropcube.pipeline.train import TrainOptions, train
+from cropcube.run.options import RunOptions
+from cropcube.samples.index import SETS, SampleIndex
+from cropcube.samples.label_rules import LabelRules
+from cropcube.samples.places import SplitRule
+from cropcube.samples.read import OnGrid, Samples
+from tests.support.learning import LEFT, LEGEND, SIDE_M, SPEC, TOP, fields, make_project, write_features
+
+PUBLIC = Path(__file__).parents[2] / "data" / "point-series"
+WIDE, LONG = PUBLIC / "uganda_southsudan_2017_wide_500.parquet", PUBLIC / "flanders_2021_long_100.parquet"
+SERIAL = RunOptions("serial", quiet=True)
+FAST = FitOptions(trees=20, threads=1)
+
+
+def legend_of(path, folder):
+    """Write a legend of all classes of a table: maize, sorghum, and one for all others."""
+    codes = sorted(set(pd.read_parquet(path, columns=["ewoc_code"])["ewoc_code"]))
+    names = {1101060000: "maize", 1101070000: "sorghum"}
+    text = "code,name\n" + "\n".join(f"{code},{names.get(code, 'other')}" for code in codes)
+    (folder / "legend.csv").write_text(text)
+    return folder / "legend.csv"
+
+
+def asked(path, folder, **changes):
+    given = {"labels": LabelFiles((), table=path), "classifier": "forest", "fit": FAST, "model": folder / "model"}
+    return TrainOptions(**given | {"legend": legend_of(path, folder)} | changes)
+
+
+@pytest.mark.parametrize(("path", "steps", "block_m"), [(WIDE, 12, None), (LONG, 16, 20_000)])
+def test_a_public_table_makes_a_model_without_a_project(tmp_path, path, steps, block_m):
+    summary = train(tmp_path, asked(path, tmp_path, split=SplitRule(block_m=block_m)))
+    card = read_card(tmp_path / "model")
+    assert card == summary.card
+    assert (card.feature, len(card.steps), card.region) == ("median-30d", steps, path.name)
+    assert card.labels.label_field == "ewoc_code"
+    index = load_samples(tmp_path / "model", card)
+    for name in ("block", "field"):
+        values = [set(getattr(index.of_set(part), name).tolist()) for part in SETS]
+        assert sum(map(len, values)) == len(set.union(*values))
+    read = 500 if path == WIDE else 100
+    assert len(index) + sum(card.labels.dropped.values()) == read
+    assert json.dumps(summary.as_dict(), allow_nan=False)
+    if path == LONG:
+        assert any("B8A" in warning for warning in summary.warnings)
+        assert "B8A" not in card.bands
+    assert train(tmp_path, asked(path, tmp_path, split=SplitRule(block_m=block_m))).reused
+
+
+def test_a_model_of_a_table_is_scored_on_its_test_set_and_over_folds(tmp_path):
+    train(tmp_path, asked(WIDE, tmp_path))
+    table = LabelFiles((), table=WIDE)
+    summary = evaluate(tmp_path, EvaluateOptions(table), SERIAL)
+    card = read_card(tmp_path / "model")
+    assert summary.files is None
+    assert summary.accuracy.scores.samples == sum(card.split.counts["test"].values())
+    folds = evaluate(tmp_path, EvaluateOptions(table, folds=3, seeds=2, compare=("boosting",)), SERIAL)
+    figures = folds.as_dict()
+    assert figures["samples"] == 480
+    assert figures["overall_accuracy"] > 0.5
+    assert figures["report"] is None
+    assert len(figures["differences"][0]["macro_f1"]["values"]) == 2
+
+
+def test_a_table_of_other_bands_or_steps_is_refused_and_one_of_more_bands_is_not(tmp_path):
+    train(tmp_path, asked(WIDE, tmp_path))
+    frame = pd.read_parquet(WIDE)
+    frame.drop(columns=[name for name in frame if "-B8A-" in name]).to_parquet(tmp_path / "without.parquet")
+    with pytest.raises(ModelMismatchError, match="no B8A"):
+        evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "without.parquet")), SERIAL)
+    fewer = frame.drop(columns=[name for name in frame if "-B8A-" in name or "-ts11-" in name])
+    fewer.assign(end_date="2017-10-01").to_parquet(tmp_path / "fewer.parquet")
+    train(tmp_path, asked(tmp_path / "fewer.parquet", tmp_path))
+    with pytest.raises(ModelMismatchError, match="12 steps"):
+        evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=WIDE)), SERIAL)
+    more = frame.drop(columns=[name for name in frame if "-ts11-" in name]).assign(end_date="2017-10-01")
+    more.to_parquet(tmp_path / "more.parquet")
+    summary = evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "more.parquet")), SERIAL)
+    assert summary.accuracy.scores.samples == 480
+
+
+def test_tables_are_split_by_a_column_or_a_field_or_refused_without_places(tmp_path):
+    summary = train(tmp_path, asked(WIDE, tmp_path, split=SplitRule("tile"), model=tmp_path / "one"))
+    assert summary.card.split.by == "tile"
+    summary = train(tmp_path, asked(WIDE, tmp_path, split=SplitRule("field"), model=tmp_path / "two"))
+    assert summary.card.split.groups == 450
+    with pytest.raises(InvalidInputError, match="no column 'farm'"):
+        train(tmp_path, asked(WIDE, tmp_path, split=SplitRule("farm")))
+    frame = pd.read_parquet(WIDE).drop(columns=["lon", "lat"])
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InvalidInputError, match="no coordinates"):
+        train(tmp_path, asked(tmp_path / "t.parquet", tmp_path))
+    assert not (tmp_path / "model").exists()
+
+
+def test_labels_and_a_table_are_not_given_together():
+    with pytest.raises(UsageError, match="both given"):
+        LabelFiles((Path("a.gpkg"),), table=WIDE)
+    with pytest.raises(UsageError, match="no labels"):
+        LabelFiles(())
+    with pytest.raises(UsageError, match="rules for label files"):
+        LabelFiles((), LabelRules(erode_m=5), WIDE)
+
+
+def test_what_extract_wrote_of_medians_trains_as_the_store_does(tmp_path):
+    project = make_project(tmp_path / "project")
+    store = write_features(project)
+    lattice = project.spec.grid.zones[0].lattice
+    whole = lattice.box_of_bounds((LEFT, TOP - SIDE_M, LEFT + SIDE_M, TOP), 10)
+    rows, cols = (np.random.default_rng(0).permutation(128)[:100] for _ in range(2))
+    kept = (cols + whole.col) % 13 != 0
+    rows, cols = rows[kept], cols[kept]
+    row = fields(whole)[rows, cols]
+    points = [Point(LEFT + 10 * c + 5, TOP - 10 * r - 5) for r, c in zip(rows, cols, strict=True)]
+    crops = [LEGEND.names[number - 1] for number in row]
+    gpd.GeoDataFrame({"crop": crops}, geometry=points, crs=32631).to_crs(4326).to_parquet(tmp_path / "p.parquet")
+    made = ExtractOptions(tmp_path / "p.parquet", source=SPEC.name, output=tmp_path / "series.parquet")
+    extract(project.root, made, SERIAL)
+    (tmp_path / "legend.csv").write_text("1200,Maize\n1110,Winter wheat\n9120,Grass")
+    table = LabelFiles((), table=tmp_path / "series.parquet")
+    split, legend = SplitRule(block_m=160), tmp_path / "legend.csv"
+    summary = train(project.root, TrainOptions(table, legend, classifier="forest", split=split, fit=FAST))
+    card = summary.card
+    assert (card.feature, card.season) == (SPEC.name, str(project.spec.season))
+    assert card.steps == tuple(SPEC.steps(project.spec.season))
+
+    from cropcube.samples.series_table import read_series
+    from cropcube.samples.table import table_samples
+
+    found = table_samples(tmp_path / "series.parquet", read_series(tmp_path / "series.parquet", "x"), LEGEND)
+    layout = InputLayout.of(SPEC, project.spec.season, project.spec.sensor)
+    index = SampleIndex.of(lattice.name, rows + whole.row, cols + whole.col, row)
+    samples = Samples(OnGrid(StoredFeatures(Store.open(store.path))), layout, index, LEGEND)
+    inputs = np.zeros((len(index), *layout.shape), np.float32)
+    for cell in samples.cells():
+        inputs[cell.positions] = samples.read(cell)
+    order = np.lexsort(found.source.values_NBS.reshape(len(index), -1).T)
+    wanted = np.lexsort(inputs.reshape(len(index), -1).T)
+    np.testing.assert_array_equal(found.source.values_NBS[order], inputs[wanted])
+    window = ModelWindow.parse("03-11/04-20")
+    narrow = train(
+        project.root,
+        TrainOptions(table, legend, classifier="forest", split=split, fit=FAST, model_window=window),
+    )
+    assert len(narrow.card.steps) == 4
