@@ -95,8 +95,8 @@ def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy
 def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accuracy:
     """Score a classifier that is fitted anew for every fold of places and tested on the fold; all folds pooled.
 
-    What a fold is learnt from shares neither a block nor a field with it. Classes of a single place are learnt, and not
-    tested.
+    What a fold is learnt from shares neither a block nor a field with it. So a class that lies in a single place is
+    missed there; its pixels count all the same, and it is named as untestable.
 
     Parameters
     ----------
@@ -112,27 +112,26 @@ def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accur
     samples = contest.samples
     index = samples.index
     lone = np.unique(index.label)[places(index.block, index.field, index.label) == 1]
-    tested = ~np.isin(index.label, lone)
-    if not tested.any():
+    if np.isin(index.label, lone).all():
         raise InvalidInputError(
             "every class lies in a single place, so none can be learnt in one and tested in another",
             "Give labels of more places, or smaller blocks (--block-m).",
         )
     runs = [_one_seed(contest, kind, count, contest.card.split.seed + number) for number in range(seeds)]
-    repeats = tuple(score(samples.classes[tested], said[tested], samples.legend.names) for said, _ in runs)
+    repeats = tuple(score(samples.classes, said, samples.legend.names) for said, _ in runs)
     by_fold = tuple(
         score(samples.classes[held], said[held], samples.legend.names)
         for said, fold_of in runs
         for fold in range(count)
-        if (held := tested & (fold_of == fold)).any()
+        if (held := fold_of == fold).any()
     )
     fold_of, groups = runs[0][1], _blocks(samples)
     basis = (
         f"{NAMES[kind]}, fitted anew {count} times, each time without one of {count} groups of {contest.split} and "
-        f"tested on it: {int(tested.sum()):,} labelled pixels in {groups} of them, pooled"
+        f"tested on it: {len(samples):,} labelled pixels in {groups} of them, pooled"
         + (f"; all of it with {seeds} seeds." if seeds > 1 else ".")
     )
-    where = np.unique(np.stack([samples.classes[tested], fold_of[tested]]), axis=1)[0]
+    where = np.unique(np.stack([samples.classes, fold_of]), axis=1)[0]
     unlearnt = _names(samples, np.flatnonzero(np.bincount(where) == 1))
     untestable = _names(samples, lone.astype(np.int64) - 1)
     return Accuracy(

@@ -64,7 +64,7 @@ class Accuracy:
     unlearnt: tuple[str, ...] = ()
     "Classes that were tested and of which not one pixel was there to learn from: all lie in the blocks tested."
     untestable: tuple[str, ...] = ()
-    "Classes that lie in a single place: their pixels are not tested."
+    "Classes that lie in a single place: learnt there, or tested there, never both."
     repeats: tuple[Scores, ...] = ()
     "Scores of every seed, the first of them `scores`; empty where nothing was repeated."
     folds: tuple[Scores, ...] = ()
@@ -122,10 +122,12 @@ class Accuracy:
     def remarks(self) -> tuple[str, ...]:
         """Return, in sentences, what limits these figures."""
         said = []
-        absent = [c.name for c in self.scores.classes if c.support == 0 and c.name not in self.untestable]
-        if self.untestable:
+        unscored = [c.name for c in self.scores.classes if c.support == 0]
+        lone = [name for name in unscored if name in self.untestable]
+        absent = [name for name in unscored if name not in self.untestable]
+        if lone:
             said.append(
-                f"In a single place only: {', '.join(self.untestable)}. What is learnt there cannot be tested "
+                f"In a single place only: {', '.join(lone)}. What is learnt there cannot be tested "
                 "elsewhere, so how well they do is not known, and they are in no score."
             )
         few = [f"{c.name} ({c.support})" for c in self.scores.classes if 0 < c.support < FEW_PIXELS]

@@ -197,9 +197,12 @@ def test_a_class_of_one_place_is_said_to_be_beyond_learning(project, tmp_path: P
     assert summary.accuracy.untestable == ("Grass",)
     assert summary.as_dict()["untestable"] == ["Grass"]
     grass = summary.accuracy.scores.classes[2]
-    assert grass.support == 0
-    assert summary.accuracy.scores.macro_f1 > 0.9
-    assert any("single place only: Grass" in said for said in summary.accuracy.remarks())
+    assert grass.support == 6
+    assert grass.recall == 0
+    assert summary.accuracy.unlearnt == ("Grass",)
+    assert any(
+        "All pixels of Grass" in said and "none left to learn from" in said for said in summary.accuracy.remarks()
+    )
 
 
 def test_the_map_is_scored_on_labels_of_their_own(project, tmp_path: Path):
