@@ -2,6 +2,7 @@
 # make test   sets up .venv and runs the tests
 # make lint   ruff, mypy --strict, import contracts
 # make bench  the benchmarks
+# make compare  CropNet, forest and boosting over folds of blocks and of fields, five seeds (hours); the table of the README
 # make clean  removes what the above have made, the project's stores in ./demo too
 
 VENV ?= .venv
@@ -23,7 +24,7 @@ NATIVE := $(wildcard CMakeLists.txt cropcube/kernels/native/*)
 export OMP_WAIT_POLICY ?= passive
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean setup
+.PHONY: demo test lint bench compare clean setup
 
 demo: $(INSTALLED)
 	$(BIN)/cropcube demo $(DEMO)
@@ -40,6 +41,9 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/pip install --quiet --constraint requirements.lock bottleneck flox odc-stac xbatcher
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+compare: $(INSTALLED)
+	$(BIN)/python benchmarks/compare_classifiers.py $(COMPARE_ARGS)
 
 setup: $(INSTALLED)
 
