@@ -62,6 +62,7 @@ def _verb(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def called(*arguments: P.args, **keywords: P.kwargs) -> T:
+        """Call the verb, or say which keywords it has."""
         wrong = [name for name in keywords if name not in known]
         if wrong:
             raise TypeError(f"{function.__name__} has no keyword {', '.join(wrong)}; it has: {', '.join(known)}")

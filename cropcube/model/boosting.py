@@ -103,6 +103,7 @@ def fit_boosting(
     leaf = np.concatenate([nodes["is_leaf"] for _, nodes in trees]).astype(bool)
 
     def child(side: str) -> NDArray[np.int64]:
+        """Return the row of every node's child on a side; -1 for leaves."""
         found = np.concatenate(
             [start + nodes[side].astype(np.int64) for start, (_, nodes) in zip(first, trees, strict=True)]
         )

@@ -49,6 +49,7 @@ class _Flat:
 
     @classmethod
     def of(cls, shapes: NDArray[Any]) -> _Flat:
+        """Lay a plane through the middle of each shape."""
         west, south, east, north = shapely.bounds(shapes).T
         centres = np.column_stack([(west + east) / 2, (south + north) / 2])
         latitude = np.radians(centres[:, 1])
