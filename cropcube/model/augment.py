@@ -76,7 +76,14 @@ AUGMENTATIONS: Mapping[str, Augmentation | None] = MappingProxyType(
     {
         "none": None,
         "default": Augmentation(
-            copies=1, original=False, shift_days=20, shift_probability=0.8, scale_days=20, drop=0.6, gap_days=60
+            copies=1,
+            original=False,
+            probability=0.5,
+            shift_days=20,
+            shift_probability=0.8,
+            scale_days=20,
+            drop=0.6,
+            gap_days=60,
         ),
         "paper": Augmentation(),
     }

@@ -58,7 +58,8 @@ class DemoOptions:
     @property
     def fit(self) -> FitOptions:
         """Settings of the classifier."""
-        return FitOptions(seed=self.seed, width=self.width, epochs=self.epochs)
+        plain = FitOptions(class_weights="sqrt", label_smoothing=0.0, augment=None)
+        return replace(plain, seed=self.seed, width=self.width, epochs=self.epochs)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
 from tests.support.learning import LEGEND, SPEC, make_project, make_samples, write_features
 
-FAST = FitOptions(width=8, epochs=1, batch=64, trees=5, iterations=5, threads=1)
+FAST = FitOptions(width=8, epochs=1, batch=64, trees=5, iterations=5, threads=1, augment=None)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from cropcube.samples.read import Samples
 from tests.support.learning import make_project, make_samples, write_features
 
 ROOT = Path(__file__).parents[3]
-FAST = FitOptions(width=8, epochs=3, batch=32, learning_rate=5e-3, trees=20, iterations=20, threads=1)
+FAST = FitOptions(width=8, epochs=3, batch=32, learning_rate=5e-3, trees=20, iterations=20, threads=1, augment=None)
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +187,16 @@ def test_the_papers_recipe_is_as_published_and_what_is_said_overrides_it():
     for wrong in ({"recipe": "cake"}, {"augment": "much"}):
         with pytest.raises(InvalidInputError, match="not known"):
             FitOptions.of_words("cropnet", wrong)
+
+
+def test_the_default_recipe_is_what_was_found_to_carry_furthest():
+    usual = FitOptions.of_words("cropnet", {})
+    assert usual == FitOptions.of_words("cropnet", {"recipe": "default"})
+    assert (usual.width, usual.epochs, usual.batch, usual.learning_rate) == (48, 10, 64, 1e-3)
+    assert (usual.class_weights, usual.label_smoothing) == ("none", 0.05)
+    assert usual.augment == Augmentation(1, False, 0.5, 20, 0.8, 20, 0.5, 0.10, 0.25, 0.6, 60, 0.5)
+    assert recipe_of(None).model_window is None
+    assert usual == FitOptions.of_words("forest", {}) == FitOptions()
 
 
 def test_settings_come_back_from_a_card():

@@ -24,7 +24,7 @@ from cropcube.model.metrics import score
 from cropcube.samples.read import Samples
 from tests.support.learning import SPEC, make_project, make_samples, write_features
 
-FAST = FitOptions(width=8, epochs=3, batch=32, learning_rate=5e-3, threads=1)
+FAST = FitOptions(width=8, epochs=3, batch=32, learning_rate=5e-3, threads=1, augment=None)
 
 
 def fixed_weights(width, classes, seed=7):

@@ -29,7 +29,7 @@ from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from tests.support.learning import DARK_EVERY, LEFT, SIDE_M, SPEC, TOP, fields, make_project, write_features
 
-FAST = FitOptions(width=8, epochs=2, batch=32, learning_rate=5e-3, trees=10, threads=1)
+FAST = FitOptions(width=8, epochs=2, batch=32, learning_rate=5e-3, trees=10, threads=1, augment=None)
 LEGEND_CSV = "code,name,colour\n1200,Maize,#f5c542\n1110,Winter wheat,#c98a3b\n9120,Grass,#4daf4a\n77,Hops\n"
 CODES = {1: 1200, 2: 1110, 3: 9120}
 
