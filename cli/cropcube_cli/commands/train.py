@@ -173,13 +173,14 @@ def _render(console: Console, summary: TrainSummary) -> None:
 
 
 def _label_rows(card: ModelCard) -> list[tuple[str, str]]:
-    """Return what was read and what was dropped: features of a vector file, then pixels."""
+    """Return what was read and what was dropped: features of a vector file, then pixels; or samples of a table."""
     features = dict(card.labels.features)
     samples = sum(sum(counts.values()) for counts in card.split.counts.values())
     rows = [("features read", features.pop("read"))] if features else []
     rows += [(f"features dropped: {reason}", count) for reason, count in features.items()]
-    rows.append(("labelled pixels in the region", samples + sum(card.labels.dropped.values())))
-    rows += [(f"pixels dropped: {reason}", count) for reason, count in card.labels.dropped.items()]
+    read, one = ("labelled pixels in the region", "pixels") if card.split.anchors else ("samples read", "samples")
+    rows.append((read, samples + sum(card.labels.dropped.values())))
+    rows += [(f"{one} dropped: {reason}", count) for reason, count in card.labels.dropped.items()]
     return [(what, f"{count:,}") for what, count in (*rows, ("samples", samples))]
 
 

@@ -21,6 +21,7 @@ from cropcube.model.fit_options import FitOptions
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.extract import ExtractOptions, extract
 from cropcube.pipeline.labels import LabelFiles
+from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.train import TrainOptions, train
 from cropcube.run.options import RunOptions
 from cropcube.samples.index import SETS, SampleIndex
@@ -67,6 +68,18 @@ def test_a_public_table_makes_a_model_without_a_project(tmp_path, path, steps, b
         assert any("B8A" in warning for warning in summary.warnings)
         assert "B8A" not in card.bands
     assert train(tmp_path, asked(path, tmp_path, split=SplitRule(block_m=block_m))).reused
+
+
+def test_the_command_counts_what_it_read_and_dropped(tmp_path, capsys):
+    from cropcube_cli.commands.train import train as command
+
+    legend = legend_of(WIDE, tmp_path)
+    command(table=WIDE, legend=legend, classifier="forest", trees=5, threads=1, project=tmp_path)
+    shown = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    counts = dict(row for row in shown if len(row) == 2)
+    assert counts["samples read"] == "500"
+    assert counts["samples dropped: the same as another sample"] == "20"
+    assert (tmp_path / "model" / "card.json").is_file()
 
 
 def test_a_model_of_a_table_is_scored_on_its_test_set_and_over_folds(tmp_path):
@@ -159,6 +172,7 @@ def test_what_extract_wrote_of_medians_trains_as_the_store_does(tmp_path):
     order = np.lexsort(found.source.values_NBS.reshape(len(index), -1).T)
     wanted = np.lexsort(inputs.reshape(len(index), -1).T)
     np.testing.assert_array_equal(found.source.values_NBS[order], inputs[wanted])
+    assert predict(project.root, PredictOptions(), SERIAL).feature == SPEC.name  # the model fits the project
     window = ModelWindow.parse("03-11/04-20")
     narrow = train(
         project.root,
