@@ -100,7 +100,7 @@ def test_another_project_is_left_alone(tmp_path):
     )
     build(tmp_path, options, SERIAL)
     with pytest.raises(ConflictError):
-        demo(tmp_path, TINY, SERIAL)
+        demo(tmp_path, run=SERIAL)
 
 
 def test_the_sample_has_the_dates_that_are_promised(first):
