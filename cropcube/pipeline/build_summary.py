@@ -58,8 +58,8 @@ class BuildSummary:
             raise IncompleteError(
                 f"{self.tally.failed_reads} reads failed in {self.tally.incomplete} tasks "
                 f"(--max-failed-reads {self.max_failed_reads})",
-                "Run the same command again: it retries what failed. What is broken for good is mended in the catalogue, or "
-                "let pass with --max-failed-reads; `cropcube status` shows what is missing.",
+                "Run the same command again: it retries what failed. What is broken for good is mended in the "
+                "catalogue, or let pass with --max-failed-reads; `cropcube status` shows what is missing.",
             )
 
     def as_dict(self) -> dict[str, Any]:

@@ -106,8 +106,8 @@ class PredictSummary:
             raise IncompleteError(
                 f"{self.tally.failed_reads} reads failed in {self.tally.incomplete} tiles "
                 f"(--max-failed-reads {self.max_failed_reads})",
-                "Run the same command again: it retries what failed. What is broken for good is mended in the catalogue, or "
-                "let pass with --max-failed-reads; `cropcube status` shows what is missing.",
+                "Run the same command again: it retries what failed. What is broken for good is mended in the "
+                "catalogue, or let pass with --max-failed-reads; `cropcube status` shows what is missing.",
             )
         if self.tiles_without_features:
             raise MissingError(
