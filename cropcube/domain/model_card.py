@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from itertools import chain
 from typing import Any
 
 from cropcube.domain.legend import Legend
@@ -143,6 +144,11 @@ class ModelCard:
         columns = {len(row) for row in (*self.scaling.mean, *self.scaling.deviation)}
         if len(shape) != 1 or len(columns) != 1 or not columns <= {1, len(self.steps)}:
             raise InvalidInputError("the card's scaling does not fit its bands and steps", "Train the model again.")
+        means, deviations = (chain.from_iterable(part) for part in (self.scaling.mean, self.scaling.deviation))
+        if not all(map(math.isfinite, means)) or not all(0 < value < math.inf for value in deviations):
+            raise InvalidInputError(
+                "the card's scaling divides by what is no positive number", "Train the model again."
+            )
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from cropcube.errors import (
     UsageError,
 )
 from cropcube.maps.crop_mask import CropMask
-from cropcube.model.checkpoint import check_files, read_card
+from cropcube.model.checkpoint import check_files, load_model, read_card
 from cropcube.pipeline.build_summary import Tally, tally
 from cropcube.pipeline.feature_sources import FEATURES, check_origin
 from cropcube.pipeline.map_records import STAGE, MappedArea, mapped_area
@@ -161,6 +161,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     card = read_card(model_path)
     check_files(model_path, card)
     layout = check_fit(project, card, model_path)
+    load_model(model_path)  # refused here, before anything of a map that stands is touched
     if options.origin == FEATURES:
         open_model_features(project, card)
     spec = FeatureSpec.from_dict(card.feature_spec)

@@ -88,6 +88,8 @@ def test_another_version_is_named():
     "change",
     [
         {"scaling": Scaling("standard", ((1.0,),), ((1.0,),))},
+        {"scaling": Scaling("standard", ((1.0,), (1.0,)), ((1.0,), (0.0,)))},
+        {"scaling": Scaling("standard", ((1.0,), (float("nan"),)), ((1.0,), (1.0,)))},
         {"scaling": Scaling("standard", ((1.0, 2.0), (1.0, 2.0)), ((1.0, 2.0), (1.0, 2.0)))},
         {"classifier": "oracle"},
     ],

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from safetensors.numpy import load, save
 
 from cropcube.config import read_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
 from cropcube.domain.grid import inside, owned
-from cropcube.errors import ConflictError, IncompleteError, InvalidInputError, MissingError, UsageError
+from cropcube.errors import ConflictError, CropcubeError, IncompleteError, InvalidInputError, MissingError, UsageError
 from cropcube.model.checkpoint import read_card
 from cropcube.observations import season
 from cropcube.observations.extent import touched
@@ -346,3 +349,52 @@ def test_a_model_learnt_from_the_cube_is_the_same(cube: Path, tmp_path: Path, cl
     found = {name: content for name, content in tree_bytes(root / "model").items() if name.startswith("weights")}
     assert found == {name: content for name, content in before.items() if name.startswith("weights")}
     assert train(root, small_job.options(root.parent, MEDIAN, classifier)).reused
+
+
+def spoil_tensors(folder: Path, change) -> None:
+    """Save other tensors under the names of a model, with a card that vouches for them."""
+    card = read_card(folder)
+    path = folder / card.files["weights"]["name"]
+    content = change(dict(load(path.read_bytes())))
+    content = content if isinstance(content, bytes) else save(content)
+    path.write_bytes(content)
+    files = {**card.files, "weights": {**card.files["weights"], "sha256": hashlib.sha256(content).hexdigest()}}
+    (folder / "card.json").write_text(replace(card, files=files).to_json())
+
+
+def without_first(tensors):
+    tensors.pop(sorted(tensors)[0])
+    return tensors
+
+
+SPOILT = {
+    "a missing tensor": lambda f: spoil_tensors(f, without_first),
+    "an extra tensor": lambda f: spoil_tensors(f, lambda tensors: tensors | {"more": np.zeros(3, np.float32)}),
+    "no safetensors": lambda f: spoil_tensors(f, lambda _: b"\x80\x04K\x01."),
+    "a card edited by hand": lambda f: (f / "card.json").write_text(
+        (f / "card.json").read_text().replace('"sentinel-2-l2a"', '"landsat"')
+    ),
+    "another sensor": lambda f: (f / "card.json").write_text(replace(read_card(f), sensor="emit-l2a").to_json()),
+    "other bands": lambda f: (f / "card.json").write_text(replace(read_card(f), bands=("B02", "B08", "B12")).to_json()),
+    "other steps": lambda f: (f / "card.json").write_text(replace(read_card(f), steps=("a", "b")).to_json()),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_model_that_does_not_fit_is_refused_and_the_map_stays(project: Path, name: str) -> None:
+    predict(project, PredictOptions(), SERIAL)
+    SPOILT[name](project / "model")
+    before = tree_bytes(project)
+    with pytest.raises(CropcubeError) as refused:
+        predict(project, PredictOptions(rebuild=True), SERIAL)
+    assert not isinstance(refused.value, UsageError)  # the command line ends with 1
+    assert refused.value.next_step
+    assert tree_bytes(project / "map.zarr") == {k[9:]: v for k, v in before.items() if k.startswith("map.zarr/")}
+
+
+def test_another_place_and_year_are_no_reason_to_refuse(project: Path) -> None:
+    path = project / "model" / "card.json"
+    steps = tuple(step.replace("2020", "2017") for step in read_card(path.parent).steps)
+    season = "2017-06-01/2017-08-15"
+    path.write_text(replace(read_card(path.parent), region="elsewhere", season=season, steps=steps).to_json())
+    assert predict(project, PredictOptions(), SERIAL).stage.count("done") > 0
