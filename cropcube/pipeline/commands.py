@@ -41,6 +41,7 @@ WORD_OF = {
     "by": "split",
     "feature": "features",
     "origin": "from",
+    "origin": "from",
 }
 """Options of the command line for fields of options that have another name."""
 GROUPS = (LabelFiles, LabelRules, SplitRule, FitOptions)
