@@ -150,6 +150,7 @@ def _local_cluster(have: Resources) -> Iterator[str]:
             dashboard_address="127.0.0.1:0",  # any free port: several runs on one machine must not meet at 8787
             silence_logs=logging.CRITICAL,  # the worker that the driver closes in mid-task calls that an error
             host="127.0.0.1",
+            preload="cropcube.run.worker",
         )
     with cluster:
         yield cluster.scheduler_address

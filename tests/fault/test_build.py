@@ -1,9 +1,7 @@
 """What goes wrong in a build is counted, listed, and mended by the next build; nothing half-written is marked done."""
 
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -188,23 +186,6 @@ def test_kill_and_resume_equals_a_clean_run(tmp_path: Path, clean: Path) -> None
     assert isinstance(summary, BuildSummary)
     assert summary.is_good
     assert summary.as_dict()["reused"] >= 1
-    check_same(project, clean)
-
-
-def test_interrupt_leaves_no_half_marked_record(tmp_path: Path, clean: Path) -> None:
-    catalog = write_catalog(granules(), tmp_path / "scenes")
-    project = tmp_path / "project"
-    process = subprocess.Popen(
-        [console.SCRIPT, *arguments(project, catalog)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while not some_begun(project) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 1, said
-    assert "interrupted" in said
-    build(project, run=SERIAL)
     check_same(project, clean)
 
 
