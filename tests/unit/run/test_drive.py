@@ -122,10 +122,3 @@ def test_worker_processes_give_the_same_outcomes_and_name_the_failed_task() -> N
     assert {key: o.result for key, o in outcomes.items()} == {"t-3": 3, "t-2": 2, "tx": None, "t1": 1}
     assert outcomes["tx"].error is not None
     assert "TypeError" in outcomes["tx"].error.what
-
-
-def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cropcube.run.cluster.CONNECT_SECONDS", 1)
-    nowhere = Resources("tcp://127.0.0.1:9", 1, 1, 1)
-    with pytest.raises(LookupError, match=r"tcp:..127.0.0.1:9"), open_executor(nowhere):
-        pytest.fail("no executor may open")
