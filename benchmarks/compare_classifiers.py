@@ -16,11 +16,13 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import cropcube
 from cropcube.demo.sample import COARSE_PATCH, PATCH
 from cropcube.demo.scenes import DemoScenes, write_scenes
+from cropcube.report.accuracy import Accuracy, Spread
 
 if TYPE_CHECKING:
     from cropcube.pipeline.evaluate import EvaluateSummary
@@ -77,22 +79,34 @@ def compared(square: Square, folder: Path, said: argparse.Namespace) -> dict[str
     return found
 
 
+def testable_f1(accuracy: Accuracy) -> Spread:
+    """Return the mean F1 of the classes that lie in more than one place: the others cannot but be missed in folds."""
+    return Spread(
+        tuple(
+            fmean(c.f1 for c in scores.classes if c.support and c.name not in accuracy.untestable)
+            for scores in accuracy.repeats
+        )
+    )
+
+
 def table(results: dict[str, dict[str, EvaluateSummary]], said: argparse.Namespace) -> str:
     """Return the table in Markdown."""
     lines = [
-        "| square | folds of | classifier | overall accuracy | macro-F1 |",
-        "| --- | --- | --- | --- | --- |",
+        "| square | folds of | classifier | overall accuracy | macro-F1 | of testable classes |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     notes = []
     for square, by_split in results.items():
         for split, summary in by_split.items():
             for accuracy in (summary.accuracy, *summary.compared):
                 row = (square, SPLITS[split], accuracy.classifier, accuracy.overall_accuracy, accuracy.macro_f1)
-                lines.append(f"| {' | '.join(map(str, row))} |")
-            for found in summary.differences:
+                lines.append(f"| {' | '.join(map(str, (*row, testable_f1(accuracy))))} |")
+            for found, other in zip(summary.differences, summary.compared, strict=True):
                 name = f"*{found.classifier} - {found.than}*"
-                row = (square, SPLITS[split], name, f"*{found.overall_accuracy:+}*", f"*{found.macro_f1:+}*")
-                lines.append(f"| {' | '.join(row)} |")
+                pairs = zip(testable_f1(summary.accuracy).values, testable_f1(other).values, strict=True)
+                fairly = Spread(tuple(one - two for one, two in pairs))
+                figures = (f"*{spread:+}*" for spread in (found.overall_accuracy, found.macro_f1, fairly))
+                lines.append(f"| {' | '.join((square, SPLITS[split], name, *figures))} |")
             scores = summary.accuracy.scores
             left_out = ", ".join(summary.accuracy.untestable) or "none"
             notes.append(f"{square}, {SPLITS[split]}: {scores.samples:,} pixels; in one place only: {left_out}.")
