@@ -287,9 +287,12 @@ def _sizes(data: bytes) -> tuple[int, int]:
 def _spread(pool: ThreadPoolExecutor, threads: int, work: Callable[[S], T], items: Sequence[S]) -> list[T]:
     """Return what `work` makes of each item, in order, handing each thread several at once.
 
-    Always on threads of the pool: on the main thread blosc would start threads of its own, which write the blocks of
-    a chunk in the order in which they end, and so other bytes every time.
+    Never on the main thread, where blosc would start threads of its own, which write the blocks of a chunk in the order
+    in which they end, and so other bytes every time. A caller on another thread who has only that one does the work
+    itself: a fresh thread for each file costs more than the decoding, since it has no memory that was used before.
     """
+    if threads == 1 and threading.current_thread() is not threading.main_thread():
+        return [work(item) for item in items]
     size = max(1, -(-len(items) // (4 * threads))) if threads > 1 else max(1, len(items))
     groups = [items[start : start + size] for start in range(0, len(items), size)]
     return [made for group in pool.map(lambda group: [work(item) for item in group], groups) for made in group]

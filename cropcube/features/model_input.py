@@ -96,6 +96,11 @@ class InputLayout:
         return GAP_RULES[self.kind]
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the features as they are stored, gap-filled ones too."""
+        return np.dtype(np.float32 if self.kind == "harmonic" else np.uint16)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Bands, steps."""
         return len(self.bands), len(self.steps)
@@ -134,8 +139,8 @@ def pixel_features(
     features: Features,
     rows: NDArray[np.integer[Any]],
     cols: NDArray[np.integer[Any]],
-    into_NBS: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
+    into_NBS: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     """Return the features of chosen pixels, gap-filled and not yet scaled.
 
     Parameters
@@ -146,12 +151,12 @@ def pixel_features(
         Pixels at 10 m counted from the top left of the arrays, (N,). Those of coarser bands are repeated:
         10 m pixel (y, x) takes 20 m pixel (y // 2, x // 2).
     into_NBS
-        What is written to and returned; a new array if left out.
+        What is written to and returned, float32 or `layout.dtype`; a new array of float32 if left out.
 
     Returns
     -------
     values_NBS
-        float32 in the features' own unit, of the layout's window; gaps are filled from the whole series. Not finite
+        In the features' own unit, of the layout's window; gaps are filled from the whole series. Not finite
         where a harmonic has no fit.
 
     Raises

@@ -92,7 +92,7 @@ class StoredFeatures:
             wanted = [known.index(band) for band in layout.bands_at(resolution_m)]
             bands = slice(None) if wanted == list(range(len(known))) else sorted(wanted)
             values = self.store.read(box.lattice.name, layout.array, box.at(resolution_m), (slice(None), bands))
-            found[resolution_m] = values[:, np.argsort(np.argsort(wanted))]
+            found[resolution_m] = values if wanted == sorted(wanted) else values[:, np.argsort(np.argsort(wanted))]
         return found
 
     def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:

@@ -16,11 +16,12 @@ def pack_samples(
     pixel: NDArray[np.int64],
     band: NDArray[np.int32],
     first: int,
-    rows: NDArray[np.float32],
+    rows: NDArray[np.float32] | NDArray[np.uint16],
     threads: int,
+    variant: str,
 ) -> None: ...
 def take_scaled(
-    rows: NDArray[np.float32],
+    rows: NDArray[np.float32] | NDArray[np.uint16],
     which: NDArray[np.int64],
     mean: NDArray[np.float32],
     deviation: NDArray[np.float32],

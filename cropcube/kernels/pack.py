@@ -22,8 +22,8 @@ MAX_STEPS = 4096
 class Rows:
     """Where packed samples go."""
 
-    values_NBS: NDArray[np.float32]
-    "Samples, all bands of the classifier, the steps that it sees; C order."
+    values_NBS: NDArray[Any]
+    "Samples, all bands of the classifier, the steps that it sees; float32, or of the source's own type; in C order."
     bands: tuple[int, ...]
     "Which of these bands those of the source are."
     first: int
@@ -54,7 +54,7 @@ def pack_samples(source_SBYX: NDArray[Any], pixel_N: NDArray[np.integer], rows: 
     """
     check_array("source_SBYX", source_SBYX, "uint16 float32", 4)
     check_array("pixel_N", pixel_N, "integer", 1)
-    check_array("values_NBS", rows.values_NBS, "float32", 3)
+    check_array("values_NBS", rows.values_NBS, f"float32 {source_SBYX.dtype}", 3)
     steps, bands, height, width = source_SBYX.shape
     samples, row_bands, row_steps = rows.values_NBS.shape
     fits = samples == len(pixel_N) and bands == len(rows.bands) and 0 <= rows.first <= steps - row_steps
@@ -74,11 +74,12 @@ def pack_samples(source_SBYX: NDArray[Any], pixel_N: NDArray[np.integer], rows: 
         rows.first,
         rows.values_NBS,
         threads,
+        "",
     )
 
 
 def take_scaled(
-    rows_MBS: NDArray[np.float32],
+    rows_MBS: NDArray[Any],
     which_N: NDArray[np.integer],
     mean: NDArray[np.float32],
     deviation: NDArray[np.float32],
@@ -88,7 +89,7 @@ def take_scaled(
     Parameters
     ----------
     rows_MBS
-        In C order.
+        float32 or uint16, in C order.
     which_N
         Which rows, in any order.
     mean, deviation
@@ -99,7 +100,7 @@ def take_scaled(
     InvalidInputError
         If a type or shape does not fit, or a row is not there.
     """
-    check_array("rows_MBS", rows_MBS, "float32", 3)
+    check_array("rows_MBS", rows_MBS, "float32 uint16", 3)
     check_array("which_N", which_N, "integer", 1)
     count, *shape = rows_MBS.shape
     if not rows_MBS.flags.c_contiguous:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from cropcube.errors import InvalidInputError
 from cropcube.features.model_input import scaled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cropcube.domain.model_card import Scaling
@@ -186,13 +188,13 @@ def _kept(augmentation: Augmentation, span: TimeSpan, count: int, random: np.ran
     return kept | ~kept.any(axis=1, keepdims=True)
 
 
-def changed(series_NBT: NDArray[np.float32], span: TimeSpan, drawn: Drawn) -> tuple[NDArray[np.float32], int]:
+def changed(series_NBT: NDArray[Any], span: TimeSpan, drawn: Drawn) -> tuple[NDArray[np.float32], int]:
     """Return the model's window of series after shift, scale, loss of steps and warp, in this order.
 
     Parameters
     ----------
     series_NBT
-        Whole series without gaps, not scaled.
+        Whole series without gaps, not scaled; uint16 or float32.
     span
         Where the model's window lies in them.
     drawn
@@ -216,7 +218,7 @@ def changed(series_NBT: NDArray[np.float32], span: TimeSpan, drawn: Drawn) -> tu
     return values_NBS * (drawn.factors @ spline_basis(span.steps)).astype(np.float32)[:, None], held
 
 
-def _read(series_NBT: NDArray[np.float32], place_NS: NDArray[np.float64]) -> tuple[NDArray[np.float32], int]:
+def _read(series_NBT: NDArray[Any], place_NS: NDArray[np.float64]) -> tuple[NDArray[np.float32], int]:
     """Read series linearly between steps, ends held; also return how many places lie outside."""
     last = series_NBT.shape[2] - 1
     # Places that are steps but for rounding are steps: what is shifted by whole steps keeps its values.
@@ -228,7 +230,8 @@ def _read(series_NBT: NDArray[np.float32], place_NS: NDArray[np.float64]) -> tup
     lower = np.take_along_axis(series_NBT, below[:, None], axis=2)
     upper = np.take_along_axis(series_NBT, np.minimum(below + 1, last)[:, None], axis=2)
     # not lower + part * difference: a part of 0 or 1 must give the step's own value
-    return lower * (1 - part) + upper * part, int((inside != place_NS).sum())
+    values: NDArray[np.float32] = (lower * (1 - part) + upper * part).astype(np.float32, copy=False)
+    return values, int((inside != place_NS).sum())
 
 
 def _filled(values_NBS: NDArray[np.float32], kept_NS: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -279,8 +282,8 @@ class Augmenter:
         """Numbers of the copies that a pass has of each sample; 0 is the sample itself."""
         return tuple(range(0 if self.augmentation.original else 1, self.augmentation.copies + 1))
 
-    def __call__(self, entries: Entries, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
+    def __call__(self, entries: Entries, seed: Sequence[int]) -> tuple[NDArray[np.float32], int]:
         """Return inputs (n, bands, steps) of copies of samples, and how many (copy, step) were held at an end."""
-        drawn = draw(self.augmentation, self.span, entries.copy, random)
+        drawn = draw(self.augmentation, self.span, entries.copy, np.random.default_rng(seed))
         values, held = changed(entries.series_NBT, self.span, drawn)
         return scaled(values, self.scaling), held

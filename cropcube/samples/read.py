@@ -43,8 +43,11 @@ class SampleSource(Protocol):
     def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
         """Return the cells of an index, always in the same order; each sample is in exactly one."""
 
-    def read_into(self, rows_NBS: NDArray[np.float32], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
+    def read_into(self, rows_NBS: NDArray[Any], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
         """Write the inputs of a cell's samples into rows (n, bands, steps), in order: gap-filled, not scaled."""
+
+    def dtype(self, layout: InputLayout) -> np.dtype[Any]:
+        """Return the smallest type that holds the inputs exactly; `read_into` writes it as well as float32."""
 
     def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
         """Return which samples of an index (N,) have been observed; see `model_input.observed`."""
@@ -71,11 +74,15 @@ class OnGrid:
         ends = np.flatnonzero(np.diff(square[order])) + 1
         return [Cell(positions, int(group[positions[0]])) for positions in np.split(order, ends)]
 
-    def read_into(self, rows_NBS: NDArray[np.float32], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
+    def read_into(self, rows_NBS: NDArray[Any], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
         """Write the inputs of a cell's samples; see `SampleSource`."""
         box = self.box(layout, index, cell)
         rows, cols = index.row[cell.positions] - box.row, index.col[cell.positions] - box.col
         pixel_features(layout, self.features.read(layout, box), rows, cols, rows_NBS)
+
+    def dtype(self, layout: InputLayout) -> np.dtype[Any]:
+        """Return the type of the features; see `SampleSource`."""
+        return layout.dtype
 
     def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
         """Return which samples have been observed; see `SampleSource`."""
@@ -140,7 +147,7 @@ class Samples:
         self.read_into(rows_NBS, cell)
         return rows_NBS
 
-    def read_into(self, rows_NBS: NDArray[np.float32], cell: Cell) -> None:
+    def read_into(self, rows_NBS: NDArray[Any], cell: Cell) -> None:
         """Write the unscaled inputs of a cell's samples into rows (N, bands, steps)."""
         self.source.read_into(rows_NBS, self.layout, self.index, cell)
 

@@ -16,7 +16,7 @@ from cropcube.features.cells import CELLS_AT_ONCE
 from cropcube.kernels import take_scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,8 +44,8 @@ class Batch(NamedTuple):
 class Entries:
     """Copies of samples that are to become inputs."""
 
-    rows_MBT: NDArray[np.float32]
-    "Samples as they are read, unscaled, those of other entries among them."
+    rows_MBT: NDArray[Any]
+    "Samples as they are read, unscaled and in their own type, those of other entries among them."
     row: NDArray[np.int64]
     "(n,) Which of them each is a copy of."
     copy: NDArray[np.int64]
@@ -57,7 +57,7 @@ class Entries:
         return len(self.row)
 
     @property
-    def series_NBT(self) -> NDArray[np.float32]:
+    def series_NBT(self) -> NDArray[Any]:
         """Each entry's own row."""
         return self.rows_MBT[self.row]
 
@@ -80,7 +80,7 @@ class Preparation(Protocol):
     def copies(self) -> tuple[int, ...]:
         """Numbers of the copies that a pass has of each sample."""
 
-    def __call__(self, entries: Entries, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
+    def __call__(self, entries: Entries, seed: Sequence[int]) -> tuple[NDArray[np.float32], int]:
         """Return scaled inputs (n, bands, steps) of copies of samples, and how many (copy, step) were held."""
 
 
@@ -91,9 +91,9 @@ class AsTheyAre:
     scaling: Scaling
     copies = (0,)
 
-    def __call__(self, entries: Entries, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
+    def __call__(self, entries: Entries, seed: Sequence[int]) -> tuple[NDArray[np.float32], int]:
         """Return scaled inputs; see `Preparation`."""
-        del random
+        del seed
         mean, deviation = (np.array(part, np.float32) for part in (self.scaling.mean, self.scaling.deviation))
         return take_scaled(entries.rows_MBT, entries.row, mean, deviation), 0
 
@@ -135,19 +135,21 @@ class SampleStream(IterableDataset[Batch]):
         super().__init__()
         self.samples, self.prepare, self.options = samples, prepare, options or StreamOptions()
         bands, steps = samples.layout.shape
-        self.buffer = max(1, self.options.buffer_bytes // (2 * 4 * bands * steps))
+        self.dtype = samples.source.dtype(samples.layout)
+        self.buffer = max(1, self.options.buffer_bytes // (2 * self.dtype.itemsize * bands * steps))
         "Samples in a window; two are held at once."
         self.rank, self.ranks = self.options.rank or _rank()  # asked here: workers have not joined the group
         self.epoch, self.start = 0, 0
 
-    def loader(self, epoch: int, workers: int = 0, start: int = 0) -> DataLoader[Any]:
-        """Return a DataLoader of one epoch's batches, without the first `start` of them.
+    def loader(self, epoch: int, workers: int = 0, start: int = 0) -> Iterable[Batch]:
+        """Return one epoch's batches, without the first `start` of them: this stream, or a DataLoader with workers.
 
         Workers are spawned, since forked ones hang in threads that they do not have.
         """
         self.epoch, self.start = epoch, start
-        context = "spawn" if workers else None
-        return DataLoader(self, batch_size=None, num_workers=workers, multiprocessing_context=context)
+        if not workers:
+            return self
+        return DataLoader(self, batch_size=None, num_workers=workers, multiprocessing_context="spawn")
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -204,10 +206,10 @@ class SampleStream(IterableDataset[Batch]):
             row, positions = mixed // len(copies), np.concatenate([cell.positions for cell in window])
             yield Entries(rows, row, copies[mixed % len(copies)], classes[positions[row]])
 
-    def _read(self, windows: list[list[Cell]]) -> Iterator[tuple[list[Cell], NDArray[np.float32]]]:
+    def _read(self, windows: list[list[Cell]]) -> Iterator[tuple[list[Cell], NDArray[Any]]]:
         """Yield windows with what is read of them, one being read while the one before is used."""
         most = max((_samples(window) for window in windows), default=0)
-        held = [np.empty((most, *self.samples.layout.shape), np.float32) for _ in windows[:2]]
+        held = [np.empty((most, *self.samples.layout.shape), self.dtype) for _ in windows[:2]]
         with ThreadPoolExecutor(self.options.threads) as pool:
 
             def begin(place: int) -> list[Future[None]]:
@@ -227,8 +229,8 @@ class SampleStream(IterableDataset[Batch]):
                 yield window, held[place % 2][: _samples(window)]
 
     def _prepared(self, entries: Entries, worker: int, number: int) -> Batch:
-        drawn = np.random.default_rng([self.options.seed, self.epoch, self.rank, worker, 1, number])
-        inputs, held = self.prepare(entries, drawn)
+        seed = (self.options.seed, self.epoch, self.rank, worker, 1, number)
+        inputs, held = self.prepare(entries, seed)
         return Batch(torch.from_numpy(inputs[:, None]), torch.from_numpy(entries.classes), held)
 
 

@@ -55,9 +55,14 @@ class TableSource:
         count = -(-len(index) // CELL_SAMPLES)
         return [Cell(positions) for positions in np.array_split(np.arange(len(index)), count)] if count else []
 
-    def read_into(self, rows_NBS: NDArray[np.float32], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
+    def read_into(self, rows_NBS: NDArray[Any], layout: InputLayout, index: SampleIndex, cell: Cell) -> None:
         """Write the inputs of a cell's samples; see `SampleSource`."""
         rows_NBS[:] = self.values_NBS[index.row[cell.positions], :, slice(*layout.window)]
+
+    def dtype(self, layout: InputLayout) -> np.dtype[Any]:
+        """Return the type of the table; see `SampleSource`."""
+        del layout
+        return self.values_NBS.dtype
 
     def observed(self, layout: InputLayout, index: SampleIndex) -> NDArray[np.bool_]:
         """Return that all are; see `SampleSource`."""

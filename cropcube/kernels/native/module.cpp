@@ -19,9 +19,18 @@ namespace nb = nanobind;
 
 namespace cropcube {
 
+using MediansToFloat = PackSamples<std::uint16_t, float>;
+using Medians = PackSamples<std::uint16_t, std::uint16_t>;
+using Terms = PackSamples<float, float>;
+
 #define CROPCUBE_DECLARE(variant)                                                                         \
     namespace variant {                                                                                   \
     void window_median(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch); \
+    void pack_samples(const Medians&, std::size_t begin, std::size_t end, std::uint16_t* scratch);        \
+    void pack_samples(const MediansToFloat&, std::size_t begin, std::size_t end, std::uint16_t* scratch); \
+    void pack_samples(const Terms&, std::size_t begin, std::size_t end, float* scratch);                  \
+    void take_scaled(const TakeScaled<std::uint16_t>& work, std::size_t count);                           \
+    void take_scaled(const TakeScaled<float>& work, std::size_t count);                                   \
     }
 CROPCUBE_DECLARE(portable)
 CROPCUBE_DECLARE(scalar)
@@ -32,6 +41,10 @@ CROPCUBE_DECLARE(avx2)
 namespace {
 
 using Kernel = void (*)(const WindowMedian&, std::size_t, std::size_t, std::int16_t*);
+template <typename T, typename R>
+using Packer = void (*)(const PackSamples<T, R>&, std::size_t, std::size_t, T*);
+template <typename R>
+using Taker = void (*)(const TakeScaled<R>&, std::size_t);
 
 template <typename T, std::size_t N>
 using Input = nb::ndarray<const T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
@@ -51,16 +64,21 @@ std::vector<std::string> variants() {
     return found;
 }
 
-Kernel kernel_of(const std::string& variant) {
+// Which of its instruction sets' functions a name stands for; "" is the fastest.
+template <typename Function>
+Function of_variant(std::string variant, Function portable, Function scalar, Function avx2) {
     const std::vector<std::string> known = variants();
+    if (variant.empty()) variant = known.front();
     if (std::find(known.begin(), known.end(), variant) == known.end()) {
         throw nb::value_error(("variant " + variant + " does not run on this processor").c_str());
     }
-#ifdef CROPCUBE_HAS_AVX2
-    if (variant == "avx2") return avx2::window_median;
-#endif
-    return variant == "scalar" ? scalar::window_median : portable::window_median;
+    return variant == "avx2" ? avx2 : variant == "scalar" ? scalar : portable;
 }
+#ifndef CROPCUBE_HAS_AVX2
+namespace avx2 = portable;
+#endif
+#define CROPCUBE_FUNCTION(type, name, variant) \
+    of_variant<type>(variant, portable::name, scalar::name, avx2::name)
 
 // Dates grouped by window: a stable counting sort that drops window -1.
 struct Grouping {
@@ -119,7 +137,7 @@ void window_median(Input<std::uint16_t, 4> reflectance, Input<bool, 3> valid, In
     if (!fits) throw nb::value_error("shapes do not fit");
     const Grouping groups(window.data(), dates, windows);
     if (groups.longest > INT16_MAX) throw nb::value_error("a window has more than 32767 dates");
-    const Kernel kernel = kernel_of(variant.empty() ? variants().front() : variant);
+    const Kernel kernel = CROPCUBE_FUNCTION(Kernel, window_median, variant);
     const WindowMedian work{reflectance.data(),
                             reinterpret_cast<const std::uint8_t*>(valid.data()),
                             groups.dates.data(),
@@ -138,9 +156,15 @@ void window_median(Input<std::uint16_t, 4> reflectance, Input<bool, 3> valid, In
     });
 }
 
-template <typename T>
+std::vector<std::uint64_t> inverses_of_spans() {
+    std::vector<std::uint64_t> found(MOST_STEPS, 0);
+    for (std::uint64_t span = 1; span < MOST_STEPS; ++span) found[span] = (std::uint64_t{1} << 44) / (2 * span) + 1;
+    return found;
+}
+
+template <typename T, typename R>
 void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::int32_t, 1> band, std::size_t first,
-                  Output<float, 3> rows, std::size_t threads) {
+                  Output<R, 3> rows, std::size_t threads, const std::string& variant) {
     const std::size_t steps = source.shape(0), bands = source.shape(1), pixels = source.shape(2) * source.shape(3);
     const std::size_t samples = pixel.shape(0), stop = first + rows.shape(2);
     if (band.shape(0) != bands || rows.shape(0) != samples || stop > steps || steps > MOST_STEPS) {
@@ -152,19 +176,25 @@ void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::i
     for (std::size_t n = 0; n < samples; ++n) {
         if (pixel(n) < 0 || static_cast<std::size_t>(pixel(n)) >= pixels) throw nb::value_error("no such pixel");
     }
-    const PackSamples<T> work{source.data(), pixel.data(), band.data(), steps, bands, pixels,
-                              first, stop, rows.shape(1), rows.data()};
+    static const std::vector<std::uint64_t> inverses = inverses_of_spans();
+    const PackSamples<T, R> work{source.data(), pixel.data(), band.data(), steps, bands, pixels,
+                              first, stop, rows.shape(1), rows.data(), inverses.data()};
+    using Function = Packer<T, R>;
+    const Function packer = CROPCUBE_FUNCTION(Function, pack_samples, variant);
+    const std::size_t scratch = PACKED_TOGETHER * bands * steps;
     constexpr std::size_t SHARED = 8 * PACKED_TOGETHER;
     nb::gil_scoped_release release;
     std::vector<std::vector<T>> held(std::max<std::size_t>(1, threads));
     share((samples + SHARED - 1) / SHARED, threads, [&](std::size_t thread, std::size_t i) {
+        held[thread].resize(scratch);
         for (std::size_t n = i * SHARED; n < std::min(samples, (i + 1) * SHARED); n += PACKED_TOGETHER) {
-            pack_block(work, n, std::min(samples, n + PACKED_TOGETHER), held[thread]);
+            packer(work, n, std::min(samples, n + PACKED_TOGETHER), held[thread].data());
         }
     });
 }
 
-void take_scaled(Input<float, 2> rows, Input<std::int64_t, 1> which, Input<float, 1> mean, Input<float, 1> deviation,
+template <typename R>
+void take_scaled(Input<R, 2> rows, Input<std::int64_t, 1> which, Input<float, 1> mean, Input<float, 1> deviation,
                  Output<float, 2> taken) {
     const std::size_t length = rows.shape(1), count = which.shape(0);
     if (mean.shape(0) != length || deviation.shape(0) != length || taken.shape(0) != count || taken.shape(1) != length) {
@@ -173,12 +203,10 @@ void take_scaled(Input<float, 2> rows, Input<std::int64_t, 1> which, Input<float
     for (std::size_t n = 0; n < count; ++n) {
         if (which(n) < 0 || static_cast<std::size_t>(which(n)) >= rows.shape(0)) throw nb::value_error("no such row");
     }
+    const TakeScaled<R> work{rows.data(), which.data(), mean.data(), deviation.data(), length, taken.data()};
+    const Taker<R> taker = CROPCUBE_FUNCTION(Taker<R>, take_scaled, "");
     nb::gil_scoped_release release;
-    for (std::size_t n = 0; n < count; ++n) {
-        const float* from = rows.data() + which(n) * length;
-        float* to = taken.data() + n * length;
-        for (std::size_t i = 0; i < length; ++i) to[i] = (from[i] - mean.data()[i]) / deviation.data()[i];
-    }
+    taker(work, count);
 }
 
 // Checks that every walk ends in its own tree: children lie behind their parent and before the next tree.
@@ -229,15 +257,21 @@ NB_MODULE(_native, module) {
                nb::arg("clear_count").noconvert(), nb::arg("threads"), nb::arg("variant"),
                "Write the median and the number of clear dates of each window into the last two arrays.");
     const char* packed = "Write rows (samples, bands, steps) of pixels of features (steps, bands, y, x), gaps filled.";
-    module.def("pack_samples", &cropcube::pack_samples<std::uint16_t>, nb::arg("source").noconvert(),
-               nb::arg("pixel").noconvert(), nb::arg("band").noconvert(), nb::arg("first"),
-               nb::arg("rows").noconvert(), nb::arg("threads"), packed);
-    module.def("pack_samples", &cropcube::pack_samples<float>, nb::arg("source").noconvert(),
-               nb::arg("pixel").noconvert(), nb::arg("band").noconvert(), nb::arg("first"),
-               nb::arg("rows").noconvert(), nb::arg("threads"), packed);
-    module.def("take_scaled", &cropcube::take_scaled, nb::arg("rows").noconvert(), nb::arg("which").noconvert(),
-               nb::arg("mean").noconvert(), nb::arg("deviation").noconvert(), nb::arg("taken").noconvert(),
-               "Write (rows[which] - mean) / deviation into the last array.");
+    const auto pack = [&](auto function) {
+        module.def("pack_samples", function, nb::arg("source").noconvert(), nb::arg("pixel").noconvert(),
+                   nb::arg("band").noconvert(), nb::arg("first"), nb::arg("rows").noconvert(), nb::arg("threads"),
+                   nb::arg("variant"), packed);
+    };
+    pack(&cropcube::pack_samples<std::uint16_t, std::uint16_t>);
+    pack(&cropcube::pack_samples<std::uint16_t, float>);
+    pack(&cropcube::pack_samples<float, float>);
+    const auto take = [&](auto function) {
+        module.def("take_scaled", function, nb::arg("rows").noconvert(), nb::arg("which").noconvert(),
+                   nb::arg("mean").noconvert(), nb::arg("deviation").noconvert(), nb::arg("taken").noconvert(),
+                   "Write (rows[which] - mean) / deviation into the last array.");
+    };
+    take(&cropcube::take_scaled<std::uint16_t>);
+    take(&cropcube::take_scaled<float>);
     module.def("sum_trees", &cropcube::sum_trees, nb::arg("inputs").noconvert(), nb::arg("first").noconvert(),
                nb::arg("column").noconvert(), nb::arg("left").noconvert(), nb::arg("right").noconvert(),
                nb::arg("feature").noconvert(), nb::arg("threshold").noconvert(), nb::arg("value").noconvert(),

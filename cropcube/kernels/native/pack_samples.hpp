@@ -1,5 +1,5 @@
 // Samples packed for a classifier: features (steps, bands, pixels) of one resolution, gathered at chosen pixels, their
-// gaps filled linearly in time, into rows (samples, bands, steps) of float.
+// gaps filled linearly in time, into rows (samples, bands, steps) of the same type or of float.
 //
 // A gather of one pixel would touch a cache line in each of steps x bands planes for two bytes of it. So a block of
 // samples is taken through all planes at once: labelled pixels come sorted by place, and neighbours share those lines.
@@ -7,18 +7,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(CROPCUBE_ONE_LANE)
 #include <emmintrin.h>
 #endif
 
 namespace cropcube {
 
 constexpr std::size_t PACKED_TOGETHER = 32;  // samples in a block
-constexpr std::size_t MOST_STEPS = 4096;     // so that a filled value is exact, see Divider
+constexpr std::size_t MOST_STEPS = 4096;     // so that a filled value is exact, see divided
 
-template <typename T>
+template <typename T, typename R>
 struct PackSamples {
     const T* source;              // (steps, bands, pixels)
     const std::int64_t* pixel;    // (samples) offset into a plane
@@ -26,30 +25,38 @@ struct PackSamples {
     std::size_t steps, bands, pixels;
     std::size_t first, stop;      // steps that are written
     std::size_t row_bands;        // bands of a row
-    float* rows;                  // (samples, row_bands, stop - first)
+    R* rows;                      // (samples, row_bands, stop - first)
+    const std::uint64_t* inverses;  // (MOST_STEPS) of the spans of gaps, see divided
+};
+
+// Rows that are taken and scaled: (rows[which] - mean) / deviation.
+template <typename R>
+struct TakeScaled {
+    const R* rows;              // (any, length)
+    const std::int64_t* which;  // (count)
+    const float* mean;          // (length)
+    const float* deviation;
+    std::size_t length;
+    float* taken;               // (count, length)
 };
 
 namespace {
 
 // (2 a + span) / (2 span), rounded down: a / span rounded half up, for a <= 65535 * span, exactly.
 // floor(v * (floor(2^44 / d) + 1) / 2^44) is floor(v / d) while v d < 2^44; here v < 2^17 span and d < 2^13.
-class Divider {
-public:
-    explicit Divider(std::uint64_t span) : span_(span), inverse_((std::uint64_t{1} << 44) / (2 * span) + 1) {}
-    std::uint64_t operator()(std::uint64_t a) const { return ((2 * a + span_) * inverse_) >> 44; }
-
-private:
-    std::uint64_t span_, inverse_;
-};
+inline std::uint64_t divided(std::uint64_t a, std::uint64_t span, std::uint64_t inverse) {
+    return ((2 * a + span) * inverse) >> 44;
+}
 
 // Writes the steps [first, stop) of one band of one sample.
-template <typename T>
-inline void copy_steps(const T* series, std::size_t first, std::size_t stop, float* row) {
-    for (std::size_t s = first; s < stop; ++s) row[s - first] = static_cast<float>(series[s]);
+template <typename T, typename R>
+inline void copy_steps(const T* series, std::size_t first, std::size_t stop, R* row) {
+    for (std::size_t s = first; s < stop; ++s) row[s - first] = static_cast<R>(series[s]);
 }
 
 // Fills the gaps of one sample's series in place: bands are `stride` apart, and a step has a value where the first has.
-inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t bands, std::size_t steps) {
+inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t bands, std::size_t steps,
+                      const std::uint64_t* inverses) {
     std::size_t before = steps;  // none yet
     for (std::size_t s = 0; s < steps; ++s) {
         if (series[s] == 0) continue;
@@ -60,14 +67,14 @@ inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t ban
             }
         } else if (s - before > 1) {
             const std::uint64_t span = s - before;
-            const Divider divided(span);
+            const std::uint64_t inverse = inverses[span];
             for (std::size_t b = 0; b < bands; ++b) {
                 std::uint16_t* of = series + b * stride + before;
                 std::uint64_t weighted = std::uint64_t{of[0]} * span;  // of the two ends, by their distance
                 for (std::size_t t = 1; t < span; ++t) {
                     weighted += of[span];
                     weighted -= of[0];
-                    of[t] = static_cast<std::uint16_t>(divided(weighted));
+                    of[t] = static_cast<std::uint16_t>(divided(weighted, span, inverse));
                 }
             }
         }
@@ -80,7 +87,7 @@ inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t ban
     }
 }
 
-inline void fill_gaps(float*, std::size_t, std::size_t, std::size_t) {}  // terms of a fit have none
+inline void fill_gaps(float*, std::size_t, std::size_t, std::size_t, const std::uint64_t*) {}  // terms of a fit have none
 
 // Writes planes first .. first + 7 of one band, eight pixels from `plane` on, as eight series at `to`, `sample` apart.
 template <typename T>
@@ -90,7 +97,7 @@ inline void turn_eight(const T* plane, std::size_t step, T* to, std::size_t samp
     }
 }
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(CROPCUBE_ONE_LANE)
 inline void turn_eight(const std::uint16_t* plane, std::size_t step, std::uint16_t* to, std::size_t sample) {
     __m128i rows[8], pairs[8], fours[8];
     for (int s = 0; s < 8; ++s) rows[s] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane + s * step));
@@ -116,47 +123,73 @@ inline void turn_eight(const std::uint16_t* plane, std::size_t step, std::uint16
 #endif
 
 // Gathers the series of `count` pixels into scratch (pixels, bands, steps); runs of eight neighbours eight at a time.
-template <typename T>
-void gather(const PackSamples<T>& work, const std::int64_t* pixel, std::size_t count, T* scratch) {
+// All runs take their part of eight planes before the next eight: planes lie a power of two apart, so that the lines of
+// many of them push one another out of the cache.
+template <typename T, typename R>
+void gather(const PackSamples<T, R>& work, const std::int64_t* pixel, std::size_t count, T* scratch) {
     const std::size_t steps = work.steps, sample = work.bands * steps, step = work.bands * work.pixels;
+    std::size_t run[PACKED_TOGETHER], runs = 0, lone[PACKED_TOGETHER], lones = 0;
     for (std::size_t n = 0; n < count;) {
         bool neighbours = n + 8 <= count;
         for (std::int64_t i = 1; neighbours && i < 8; ++i) neighbours = pixel[n + i] == pixel[n] + i;
-        const std::size_t together = neighbours ? 8 : 1;
-        for (std::size_t b = 0; b < work.bands; ++b) {
-            const T* from = work.source + b * work.pixels + pixel[n];
-            T* to = scratch + n * sample + b * steps;
-            std::size_t s = 0;
-            if (neighbours) {
-                for (; s + 8 <= steps; s += 8) turn_eight(from + s * step, step, to + s, sample);
+        if (neighbours) {
+            run[runs++] = n;
+            n += 8;
+        } else {
+            lone[lones++] = n++;
+        }
+    }
+    for (std::size_t b = 0; b < work.bands; ++b) {
+        const T* band = work.source + b * work.pixels;
+        T* to = scratch + b * steps;
+        for (std::size_t s = 0; s < steps; s += 8) {
+            const std::size_t stop = s + 8 < steps ? s + 8 : steps;
+            const std::size_t eights = stop - s == 8 ? runs : 0;  // fewer steps are left: pixel by pixel
+            for (std::size_t i = 0; i < eights; ++i) {
+                turn_eight(band + s * step + pixel[run[i]], step, to + run[i] * sample + s, sample);
             }
-            for (; s < steps; ++s) {
-                for (std::size_t i = 0; i < together; ++i) to[i * sample + s] = from[s * step + i];
+            for (std::size_t t = s; t < stop; ++t) {
+                const T* plane = band + t * step;
+                for (std::size_t i = eights; i < runs; ++i) {
+                    for (std::size_t n = run[i]; n < run[i] + 8; ++n) to[n * sample + t] = plane[pixel[n]];
+                }
+                for (std::size_t i = 0; i < lones; ++i) to[lone[i] * sample + t] = plane[pixel[lone[i]]];
             }
         }
-        n += together;
     }
 }
 
 // Packs samples [begin, end), at most PACKED_TOGETHER. A pixel that several in a row ask for (four of 10 m lie in one of
 // 20 m) is gathered and filled once.
-template <typename T>
-void pack_block(const PackSamples<T>& work, std::size_t begin, std::size_t end, std::vector<T>& scratch) {
+template <typename T, typename R>
+void pack_block(const PackSamples<T, R>& work, std::size_t begin, std::size_t end, T* scratch) {
     const std::size_t sample = work.bands * work.steps, length = work.stop - work.first;
-    scratch.resize(PACKED_TOGETHER * sample);
     std::int64_t pixel[PACKED_TOGETHER];
     std::size_t count = 0, place[PACKED_TOGETHER];
     for (std::size_t n = begin; n < end; ++n) {
         if (count == 0 || pixel[count - 1] != work.pixel[n]) pixel[count++] = work.pixel[n];
         place[n - begin] = count - 1;
     }
-    gather(work, pixel, count, scratch.data());
-    for (std::size_t n = 0; n < count; ++n) fill_gaps(scratch.data() + n * sample, work.steps, work.bands, work.steps);
+    gather(work, pixel, count, scratch);
+    for (std::size_t n = 0; n < count; ++n) {
+        fill_gaps(scratch + n * sample, work.steps, work.bands, work.steps, work.inverses);
+    }
     for (std::size_t n = begin; n < end; ++n) {
-        const T* series = scratch.data() + place[n - begin] * sample;
-        float* row = work.rows + n * work.row_bands * length;
+        const T* series = scratch + place[n - begin] * sample;
+        R* row = work.rows + n * work.row_bands * length;
         for (std::size_t b = 0; b < work.bands; ++b) {
             copy_steps(series + b * work.steps, work.first, work.stop, row + work.band[b] * length);
+        }
+    }
+}
+
+template <typename R>
+void take_rows(const TakeScaled<R>& work, std::size_t count) {
+    for (std::size_t n = 0; n < count; ++n) {
+        const R* from = work.rows + work.which[n] * work.length;
+        float* to = work.taken + n * work.length;
+        for (std::size_t i = 0; i < work.length; ++i) {
+            to[i] = (static_cast<float>(from[i]) - work.mean[i]) / work.deviation[i];
         }
     }
 }

@@ -1,5 +1,6 @@
 // The kernels for one instruction set. CMake compiles this file once per set, with CROPCUBE_VARIANT its name; it uses
 // no library function that could be shared with (and then leak into) a file compiled for a smaller set.
+#include "pack_samples.hpp"
 #include "window_median.hpp"
 
 namespace cropcube::CROPCUBE_VARIANT {
@@ -7,5 +8,22 @@ namespace cropcube::CROPCUBE_VARIANT {
 void window_median(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch) {
     reduce_pixels(work, first, stop, scratch);
 }
+
+void pack_samples(const PackSamples<std::uint16_t, std::uint16_t>& work, std::size_t begin, std::size_t end,
+                  std::uint16_t* scratch) {
+    pack_block(work, begin, end, scratch);
+}
+
+void pack_samples(const PackSamples<std::uint16_t, float>& work, std::size_t begin, std::size_t end,
+                  std::uint16_t* scratch) {
+    pack_block(work, begin, end, scratch);
+}
+
+void pack_samples(const PackSamples<float, float>& work, std::size_t begin, std::size_t end, float* scratch) {
+    pack_block(work, begin, end, scratch);
+}
+
+void take_scaled(const TakeScaled<std::uint16_t>& work, std::size_t count) { take_rows(work, count); }
+void take_scaled(const TakeScaled<float>& work, std::size_t count) { take_rows(work, count); }
 
 }  // namespace cropcube::CROPCUBE_VARIANT

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import Rows, gap_fill, pack_samples, take_scaled
+from cropcube.kernels import Rows, _native, gap_fill, pack_samples, take_scaled
 
 
 def packed(source, pixel, bands=None, first=0, stop=None, threads=1, row_bands=None):
@@ -82,13 +82,28 @@ def test_neighbours_and_pixels_asked_for_in_a_row_are_as_any_others(steps, times
     np.testing.assert_array_equal(packed(values, pixel[kept]), oracle(values, pixel[kept]))
 
 
-def test_rows_are_taken_and_scaled_as_by_arrays():
+@pytest.mark.parametrize("variant", _native.variants())
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_every_instruction_set_gives_the_same(variant, kind):
+    values = series(5, (73, 6, 40, 40)).astype(kind)
+    pixel = np.random.default_rng(0).permutation(1600)[:700]
+    pixel = np.concatenate([np.sort(pixel), pixel])
+    for into in (np.float32, kind):
+        rows = np.empty((len(pixel), 6, 50), into)
+        _native.pack_samples(values, pixel, np.arange(6, dtype=np.int32), 11, rows, 2, variant)
+        np.testing.assert_array_equal(rows, oracle(values, pixel, 11, 61))
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_rows_are_taken_and_scaled_as_by_arrays(kind):
     draw = np.random.default_rng(0)
-    rows = draw.uniform(0, 9000, (50, 3, 7)).astype(np.float32)
+    rows = draw.uniform(0, 9000, (50, 3, 7)).astype(kind)
     which = draw.integers(0, 50, 80)
     for steps in (1, 7):
         mean, deviation = (draw.uniform(1, 900, (3, steps)).astype(np.float32) for _ in range(2))
-        np.testing.assert_array_equal(take_scaled(rows, which, mean, deviation), (rows[which] - mean) / deviation)
+        np.testing.assert_array_equal(
+            take_scaled(rows, which, mean, deviation), (rows[which].astype(np.float32) - mean) / deviation
+        )
     assert take_scaled(rows, which[:0], mean, deviation).shape == (0, 3, 7)
     for wrong in ((rows, np.array([50])), (rows, np.array([-1])), (rows[:, :, ::2], which), (rows[0], which)):
         with pytest.raises(InvalidInputError):

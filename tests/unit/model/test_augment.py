@@ -145,7 +145,7 @@ def test_one_seed_one_batch(series):
     augmenter = Augmenter(PUBLISHED, SPAN, scaling)
     copy = np.arange(len(series)) % 3
     entries = Entries(series, np.arange(len(series)), copy, copy)
-    one, again, other = (augmenter(entries, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    one, again, other = (augmenter(entries, (seed, 0))[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert one.dtype == np.float32
     np.testing.assert_array_equal(one[copy == 0], window(series)[copy == 0] / np.float32(10000))

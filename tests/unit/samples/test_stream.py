@@ -20,7 +20,7 @@ SCALING = reflectance_scaling(10)
 PLAIN = AsTheyAre(SCALING)
 COPIES = Augmenter(Augmentation(copies=2, scale_days=10, shift_days=20), TimeSpan(1, 5, 10), SCALING)
 ONE = StreamOptions(batch=64, seed=1)
-SMALL = replace(ONE, buffer_bytes=300 * 280)
+SMALL = replace(ONE, buffer_bytes=300 * 140)
 
 
 @pytest.fixture(scope="module")
