@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cropcube.cube.objects import discard_leftovers, object_size, replace_file
+from cropcube.cube.objects import discard_leftovers, object_size, remove_file, replace_file
 from cropcube.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ class Ledger:
 
     def withdraw(self, key: str) -> None:
         """Remove a record; nothing happens if there is none."""
-        self._file(key).unlink(missing_ok=True)
+        remove_file(self._file(key), self.path)
 
     def withdraw_all(self, prefix: str) -> int:
         """Remove all records whose key starts with the folder `prefix`; return how many there were."""
         count = 0
         for path, _ in self._files(prefix):
-            path.unlink(missing_ok=True)
+            remove_file(path, self.path)
             count += 1
         return count
 

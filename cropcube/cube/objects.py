@@ -78,8 +78,17 @@ def replace_file(path: Path, parts: Iterable[bytes], owner: Path) -> None:
 
 
 def remove_file(path: Path, owner: Path) -> None:
-    """Remove a file of a store, and the folders that thereby become empty."""
-    path.unlink(missing_ok=True)
+    """Remove a file of a store or ledger, if it is there, and the folders that thereby become empty.
+
+    Raises
+    ------
+    ResourceError
+        If the folder cannot be written.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_be_removed(path, error) from error
     for folder in path.parents:
         if folder == owner:
             return
@@ -87,6 +96,13 @@ def remove_file(path: Path, owner: Path) -> None:
             folder.rmdir()
         except OSError:
             return
+
+
+def cannot_be_removed(path: Path, error: OSError) -> ResourceError:
+    """Return what to say of a file or store that the system does not let go."""
+    return ResourceError(
+        f"{path} cannot be removed: {error.strerror or error}", "Mend the folder and run the same command again."
+    )
 
 
 def object_size(path: Path) -> int | None:
@@ -113,7 +129,8 @@ def discard_leftovers(path: Path) -> int:
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
-            (folder / entry.name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (folder / entry.name).unlink()
     drop_empty(path)
     return count
 

@@ -12,7 +12,7 @@ import numpy as np
 from cropcube.cube.description import StoredZone, array_of, describe, difference, root_attrs, zone_of
 from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, owned_ranges, present_array
 from cropcube.cube.ledger import canonical
-from cropcube.cube.objects import drop_empty, partial_path, remove_file, replace_file
+from cropcube.cube.objects import cannot_be_removed, drop_empty, partial_path, remove_file, replace_file
 from cropcube.cube.presence import present_values, square_ranges
 from cropcube.cube.shards import Planes, pack, read_selection, split
 from cropcube.domain.lattice import PixelBox, Tile
@@ -118,11 +118,20 @@ class Store:
 
     @classmethod
     def remove(cls, path: Path) -> None:
-        """Remove a store as a whole, at once; nothing happens if there is none. Withdraw its records before."""
-        with contextlib.suppress(FileNotFoundError):
-            aside = partial_path(path)
-            path.rename(aside)
-            shutil.rmtree(aside)
+        """Remove a store as a whole, at once; nothing happens if there is none. Withdraw its records before.
+
+        Raises
+        ------
+        ResourceError
+            If the folder cannot be written.
+        """
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                aside = partial_path(path)
+                path.rename(aside)
+                shutil.rmtree(aside)
+        except OSError as error:
+            raise cannot_be_removed(path, error) from error
         drop_empty(path)
 
     def zone(self, name: str) -> StoredZone:

@@ -84,7 +84,8 @@ def write_cog(store: Store, spec: CogSpec, target: Path) -> int:
         _place(done, spec, target)
     except (OSError, RasterioError, CPLE_BaseError) as error:
         raise ResourceError(
-            f"{target} could not be written ({error})", "Look at the free space and the permissions of its folder."
+            f"{target} could not be written ({error.__cause__ or error})",
+            "Look at the free space and the permissions of its folder.",
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
