@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cropcube.config import Project
     from cropcube.domain.legend import Legend
+    from cropcube.domain.model_window import ModelWindow
 
 SPEC = FeatureSpec("median", window_days=10)
 UNSEEN_COLUMNS = 11
@@ -96,10 +97,15 @@ def labelled(project: Project, spacing: int = 3) -> SampleIndex:
 
 
 def train_forest(
-    project: Project, store: Store, folder: Path | None = None, legend: Legend = LEGEND, spec: FeatureSpec = SPEC
+    project: Project,
+    store: Store,
+    folder: Path | None = None,
+    legend: Legend = LEGEND,
+    spec: FeatureSpec = SPEC,
+    window: ModelWindow | None = None,
 ) -> ModelCard:
     """Fit a small forest on the training blocks and save it as the project's model."""
-    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
+    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor, window)
     index = labelled(project)
     samples = Samples(OnGrid(StoredFeatures(store)), layout, index, legend)
     options = FitOptions(trees=8, threads=1)
@@ -123,5 +129,6 @@ def train_forest(
         season=str(project.spec.season),
         versions={"cropcube": "0.1.0"},
         features_digest="0" * 64,
+        model_window=str(window or ""),
     )
     return save_model(folder or project.model_path, fitted.classifier, card, index)

@@ -13,10 +13,13 @@ from shapely.geometry import box
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
+from cropcube.domain.model_window import ModelWindow
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.source import StoredFeatures
+from cropcube.model.augment import Augmentation
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.model.classifier import classify
+from cropcube.model.diary import WORK_FILE
 from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
 from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles
@@ -31,6 +34,7 @@ from tests.support.learning import DARK_EVERY, LEFT, SIDE_M, SPEC, TOP, fields, 
 
 FAST = FitOptions(width=8, epochs=2, batch=32, learning_rate=5e-3, trees=10, threads=1, augment=None)
 LEGEND_CSV = "code,name,colour\n1200,Maize,#f5c542\n1110,Winter wheat,#c98a3b\n9120,Grass,#4daf4a\n77,Hops\n"
+AUGMENTED = Augmentation(copies=1, original=False, shift_days=20)
 CODES = {1: 1200, 2: 1110, 3: 9120}
 
 
@@ -367,3 +371,23 @@ def test_the_command_prints_a_table(project, capsys):
     out, _ = capsys.readouterr()
     assert "Winter wheat" in out
     assert "macro-F1" in out
+
+
+def test_a_model_window_is_learnt_recorded_and_tells_models_apart(project):
+    window = ModelWindow.parse("03-15/04-25")
+    short = options(project, classifier="cropnet", model_window=window, fit=replace(FAST, augment=AUGMENTED))
+    card = train(project.root, short).card
+    assert (card.model_window, len(card.steps)) == ("03-15/04-25", 4)
+    assert train(project.root, short).reused
+    assert (project.model_path / "log.csv").read_text().count("\n") == 1 + FAST.epochs
+    assert not (project.model_path / WORK_FILE).exists()
+    again = train(project.root, replace(short, model_window=None))
+    assert not again.reused
+    assert len(again.card.steps) == 7
+
+
+def test_what_augmentation_takes_from_beyond_the_season_is_said(project):
+    fit = replace(FAST, augment=AUGMENTED)
+    summary = train(project.root, options(project, classifier="cropnet", fit=fit))
+    assert any("lay outside the season and was held" in warning for warning in summary.warnings)
+    assert summary.card.options["augment"]["scale_days"] == 15  # a quarter of the window of 60 days
