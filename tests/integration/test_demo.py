@@ -49,7 +49,7 @@ def test_everything_is_there(first):
 
 def test_cropnet_keeps_its_floor_over_all_the_folds(first):
     network = first.accuracies[0]
-    assert (network["classifier"], network["folds"]) == ("CropNet", 4)
+    assert (network["classifier"], network["blocks"]) == ("CropNet", 16)
     assert sum(map(sum, network["confusion"])) == network["samples"] == 4096 - 371
     for score, least in FLOOR.items():
         assert network[score] >= least
