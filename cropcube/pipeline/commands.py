@@ -41,7 +41,6 @@ WORD_OF = {
     "by": "split",
     "feature": "features",
     "origin": "from",
-    "origin": "from",
 }
 """Options of the command line for fields of options that have another name."""
 GROUPS = (LabelFiles, LabelRules, SplitRule, FitOptions)
