@@ -31,7 +31,10 @@ def check_contents(wheel: str) -> None:
     check(tops == {"cropcube", "cropcube_cli", version}, f"the wheel holds cropcube and cropcube_cli only: {tops}")
     check("cropcube/py.typed" in names, "the wheel is typed")
     check(any(n.startswith("cropcube/kernels/_native") for n in names), "the wheel holds the native kernels")
-    check(sum(n.startswith("cropcube/demo/data/") and n.endswith(".nc") for n in names) == 5, "and the two squares of the sample")
+    check(
+        sum(n.startswith("cropcube/demo/data/") and n.endswith(".nc") for n in names) == 5,
+        "and the two squares of the sample",
+    )
     check(any(n.startswith("cropcube/catalog/data/") for n in names), "and the outlines")
 
 
