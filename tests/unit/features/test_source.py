@@ -20,7 +20,6 @@ from cropcube.pipeline.features import FeaturesOptions, features
 from cropcube.run.options import RunOptions
 from cropcube.samples.index import SampleIndex
 from cropcube.samples.read import OnGrid, Samples
-from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions
 from tests.support.small_cube import SEASON, make_project
 
 TILE_PX = 768
@@ -97,6 +96,9 @@ def test_samples_are_the_same_either_way(project, spec):
 
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_every_chunk_of_the_cube_is_read_once_a_pass(project, monkeypatch, shuffled):
+    pytest.importorskip("torch")
+    from cropcube.samples.stream import AsTheyAre, SampleStream
+
     spec = SPECS[0]
     _, made = sources(project, spec)
     samples = some_samples(project, spec, made)
@@ -122,6 +124,9 @@ def test_every_chunk_of_the_cube_is_read_once_a_pass(project, monkeypatch, shuff
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_the_stream_gives_the_same_batches_either_way(project, spec):
+    pytest.importorskip("torch")
+    from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions
+
     stored, made = (some_samples(project, spec, source) for source in sources(project, spec))
     prepare = AsTheyAre(stored.measure_scaling())
     for seed in (0, 1):
