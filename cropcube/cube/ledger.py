@@ -110,8 +110,8 @@ class Ledger:
     def withdraw_all(self, prefix: str) -> int:
         """Remove all records whose key starts with the folder `prefix`; return how many there were."""
         count = 0
-        for path, _ in self._files(prefix):
-            remove_file(path, self.path)
+        for _, key in self._files(prefix):
+            self.withdraw(key)
             count += 1
         return count
 

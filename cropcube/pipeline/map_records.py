@@ -1,4 +1,4 @@
-"""What the ledger says of a map: its counted pixels."""
+"""What the ledger says of a map: its counted pixels, and which boxes of a tile are mapped."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.cube.ledger import Ledger
+from cropcube.cube.ledger import Ledger, digest
 from cropcube.domain.lattice import FINEST_M
+from cropcube.pipeline.stage import DONE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from cropcube.config import Project
+    from cropcube.cube.ledger import Record
     from cropcube.domain.legend import Legend
 
 STAGE = "predict"
+PARTS, KEPT = "parts", "kept"
+"""Where records keep the boxes of a tile that are mapped, and what of it stood when a box was begun."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +60,33 @@ def mapped_area(project: Project, legend: Legend) -> MappedArea:
         if isinstance(pixels, list) and len(pixels) == len(counts):
             counts += np.asarray(pixels, np.int64)
     return MappedArea(legend.names, tuple(counts[1:].tolist()), int(counts[0]))
+
+
+def part_digest(whole: str, parts: Sequence[str]) -> str:
+    """Return the digest of a tile that is mapped in some boxes, or whole where there are none."""
+    return digest(whole, list(parts)) if parts else whole
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What a tile of the map is known to hold."""
+
+    digest: str
+    "As `part_digest` makes it; empty where nothing is known."
+    parts: tuple[str, ...] = ()
+    "Its boxes; none where it is mapped whole."
+
+    @classmethod
+    def of(cls, record: Record | None, store: Path) -> Mapped:
+        """Return what a record says: a task that is not done, of a box, holds what it began with."""
+        if record is None or record.damaged(store):
+            return cls("")
+        details: Mapping[str, Any] = record.details
+        if record.state == DONE:
+            return cls(record.digest, tuple(details.get(PARTS, ())))
+        kept = details.get(KEPT, {"digest": "", PARTS: ()})
+        return cls(kept["digest"], tuple(kept[PARTS]))
+
+    def as_details(self) -> dict[str, Any]:
+        """Return what the record of a box that is begun keeps of it."""
+        return {KEPT: {"digest": self.digest, PARTS: list(self.parts)}} if self.digest else {}

@@ -29,7 +29,7 @@ from cropcube.pipeline.map_records import STAGE, MappedArea, mapped_area
 from cropcube.pipeline.model_check import check_fit, digest_of, open_model_features
 from cropcube.pipeline.predict_plan import MapPlan, map_spec, plan_map
 from cropcube.pipeline.predict_task import MapWanted, erase, write
-from cropcube.pipeline.stage import StageSummary, StageWork, run_stage
+from cropcube.pipeline.stage import StageSummary, StageWork, begin, run_stage
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
@@ -232,12 +232,12 @@ def _is_anew(project: Project, card: ModelCard, target: StoreSpec, options: Pred
 
 
 def _prepare_map(project: Project, target: StoreSpec, plan: MapPlan, *, anew: bool, rebuild: bool) -> None:
-    """Make the empty map, or find it standing; what is to be made anew loses its records first."""
+    """Make the empty map, or find it standing; what is to be made anew is recorded as begun first."""
     ledger = Ledger(project.ledger_path)
     if anew:
         ledger.withdraw_all(STAGE)
         Store.remove(project.map_path)
     elif rebuild:
-        for task in plan.tasks:
-            ledger.withdraw(task.key)
+        for task in plan.tasks:  # not withdrawn: what the tile holds beside the box would be forgotten
+            begin(ledger, task)
     Store.create(project.map_path, project.spec.grid, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import shapely
@@ -33,10 +33,10 @@ from cropcube.maps.predict import ALGORITHM_REVISION, STRIP_PX, features_bytes, 
 from cropcube.observations.extent import footprints_in, touched
 from cropcube.pipeline.build_memory import BANDS_IN_FLIGHT, day_bytes
 from cropcube.pipeline.feature_sources import CATALOG, FEATURES, TileContent, contents
-from cropcube.pipeline.map_records import STAGE
+from cropcube.pipeline.map_records import STAGE, Mapped, part_digest
 from cropcube.pipeline.predict_task import MapWanted, TilePayload, counted_pixels
 from cropcube.pipeline.provenance import ORIGIN
-from cropcube.pipeline.stage import DONE, StageTask
+from cropcube.pipeline.stage import StageTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,10 +166,10 @@ def plan_map(
             continue
         whole = tile_digest(project, content.digest, made, wanted.probabilities)
         memory = _memory_bytes(project, layout, wanted, tile, content)
-        payload, wanted_digest = TilePayload(tile, wanted, content), whole
-        if part is not None and not _covers(project, part, payload):
-            payload, wanted_digest = _partial(part, payload, whole, standing.get(f"{STAGE}/{place}"))
-        tasks.append(StageTask(f"{STAGE}/{place}", wanted_digest, payload, memory))
+        task = StageTask(f"{STAGE}/{place}", whole, TilePayload(tile, wanted, content), memory)
+        if part is not None and not _covers(project, part, task.payload):
+            task = _partial(task, part, Mapped.of(standing.get(task.key), project.map_path))
+        tasks.append(task)
     return MapPlan(tuple(tasks), without)
 
 
@@ -189,17 +189,16 @@ def _covers(project: Project, part: Region, payload: TilePayload) -> bool:
     return bool(inner.all() or (inner | ~counted_pixels(project, box, payload.wanted.crop_mask)).all())
 
 
-def _partial(part: Region, payload: TilePayload, whole: str, record: Record | None) -> tuple[TilePayload, str]:
-    """Return the payload and digest of a task that maps a part of a tile."""
-    before: Any = record.details.get("parts", ()) if record is not None and record.state == DONE else ()
-    if record is not None and (record.state, record.digest) == (DONE, whole):
+def _partial(task: StageTask, part: Region, stood: Mapped) -> StageTask:
+    """Return the task that maps a part of a tile: what stands of the same content is kept, also when it is killed."""
+    if stood.digest == task.digest:
         parts: tuple[str, ...] = ()  # the rest is of the same content: it stays a whole tile
-    elif record is not None and record.digest == digest(whole, list(before)):
-        parts = tuple(sorted({*before, part.name}))
+    elif stood.digest == part_digest(task.digest, stood.parts):
+        parts = tuple(sorted({*stood.parts, part.name}))
     else:
-        parts = (part.name,)
-    made = TilePayload(payload.tile, payload.wanted, payload.content, part, parts)
-    return made, digest(whole, list(parts)) if parts else whole
+        parts, stood = (part.name,), Mapped("")
+    payload = replace(task.payload, part=part, parts=parts)
+    return replace(task, digest=part_digest(task.digest, parts), payload=payload, kept=stood.as_details())
 
 
 def _memory_bytes(project: Project, layout: InputLayout, wanted: MapWanted, tile: Tile, content: TileContent) -> int:

@@ -22,6 +22,7 @@ from cropcube.maps.predict import MapModel, TileMap, predict_tile
 from cropcube.model.checkpoint import load_model
 from cropcube.observations.extent import touched
 from cropcube.pipeline.feature_sources import TileContent, TileSource, tile_source
+from cropcube.pipeline.map_records import PARTS
 from cropcube.pipeline.model_check import check_fit, digest_of
 from cropcube.pipeline.provenance import ORIGIN
 from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, TaskResult
@@ -107,7 +108,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
     classes = len(legend_of(store.array(CROP, FINEST_M).attrs))
     details: dict[str, Any] = {"pixels": pixels[: classes + 1].tolist(), ORIGIN: wanted.origin}
     if payload.parts:
-        details["parts"] = list(payload.parts)
+        details[PARTS] = list(payload.parts)
     state = INCOMPLETE if source and source.failed_reads else DONE
     return TaskResult(
         state, details | dict(source.details if source else {}), source.bytes_read if source else 0, store.written

@@ -11,7 +11,7 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.domain.lattice import Tile
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.pipeline.map_records import STAGE
+from cropcube.pipeline.map_records import PARTS, STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,7 +124,7 @@ def provenance(project_root: Path, tile: str) -> Provenance:
     key = f"{STAGE}/{found.lattice.name}/{found.name}"
     ledger = Ledger(project.ledger_path)
     record = ledger.read(key)
-    if record is None or not record.details:
+    if record is None or ORIGIN not in record.details:
         raise MissingError(f"the map does not have the tile {tile} yet", "`cropcube predict` makes it.")
     return follow(ledger, record, found.name)
 
@@ -141,8 +141,8 @@ def follow(ledger: Ledger, record: Record, tile: str) -> Provenance:
         else:
             scenes |= _used(build.details, tile)
     origin = str(details.pop(ORIGIN, ""))
-    if details.get("parts"):
-        notes.append(f"only what touches {' and '.join(details['parts'])} is known; the rest is as it stood before")
+    if details.get(PARTS):
+        notes.append(f"only what touches {' and '.join(details[PARTS])} is known; the rest is as it stood before")
     if origin != "catalog" and not builds:
         notes.append("no build lies under the tile, or its features were made of builds that are not known")
     for name in (USED, USED_IN):

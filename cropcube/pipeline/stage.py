@@ -38,6 +38,8 @@ class StageTask:
     "Projected peak."
     threads: int = 1
     "Set by the run: the thread budget that kernels, codecs and torch share."
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    "Details that its record has until it is done: of what stands and is written over, not erased."
 
 
 @dataclass(frozen=True)
@@ -187,12 +189,18 @@ def perform(job: tuple[Project, StageTask, StageWork]) -> TaskReport:
     if is_done(standing, task.digest, work.store):
         return TaskReport(task.key, REUSED, 0.0, 0)
     if standing is not None and not _is_underway(standing, task):
-        ledger.write(Record(task.key, task.digest, ERASING, {}))
+        ledger.write(Record(task.key, task.digest, ERASING, task.kept))
         work.erase(project, task)
-    ledger.write(Record(task.key, task.digest, BEGUN, {}))
+    begin(ledger, task)
     result = work.write(project, task)
-    ledger.write(Record(task.key, task.digest, result.state, result.details, result.objects))
+    details = result.details if result.state == DONE else {**result.details, **task.kept}
+    ledger.write(Record(task.key, task.digest, result.state, details, result.objects))
     return TaskReport(task.key, result.state, 0.0, 0, result.bytes_read, sum(result.objects.values()))
+
+
+def begin(ledger: Ledger, task: StageTask) -> None:
+    """Record a task as begun: it is done, whatever stood of it, by this run or the next."""
+    ledger.write(Record(task.key, task.digest, BEGUN, task.kept))
 
 
 def is_done(record: Record | None, digest: str, store: Path) -> bool:

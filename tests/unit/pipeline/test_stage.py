@@ -201,3 +201,20 @@ def test_a_second_driver_on_a_begun_task_does_not_erase_what_the_first_wrote(pro
     Ledger(project.ledger_path).write(Record("toy/utm31n/r0001c0001", "d", "begun", {}))
     report = perform((project, task("d", "a", kill_erase=0), WORK))
     assert report.state == "done"
+
+
+@pytest.mark.parametrize("fate", [{"kill_erase": 0}, {"kill_write": 1}, {"miss": True}], ids=str)
+def test_what_a_task_keeps_stands_in_its_record_until_it_is_done(project: Project, fate: dict[str, Any]) -> None:
+    perform((project, task("old", "a"), WORK))
+    asked = replace(task("new", "a", "b", **fate), kept={"kept": ["a box"]})
+    with contextlib.suppress(Killed):
+        perform((project, asked, WORK))
+    ledger = Ledger(project.ledger_path)
+    record = ledger.read(asked.key)
+    assert record is not None
+    assert record.state in ("erasing", "begun", "incomplete")
+    assert record.details["kept"] == ["a box"]
+    perform((project, replace(asked, payload={"names": ("a", "b")}), WORK))
+    record = ledger.read(asked.key)
+    assert record is not None
+    assert (record.state, record.details) == ("done", {"failed": []})
