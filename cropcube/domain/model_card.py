@@ -80,9 +80,9 @@ class Calibration:
     temperature: float
     "Logarithms of probabilities are divided by it: over 1 makes less sure, under 1 surer."
     ece_before: float
-    "Expected calibration error (0 to 1) of the raw probabilities on the samples that it was found on."
-    ece_after: float
-    "Of the calibrated ones."
+    "Expected calibration error (0 to 1) of the raw probabilities on the validation samples."
+    ece_after: float | None
+    "Of the calibrated ones, each half of the places with the temperature of the other; None if there is one place."
     samples: int
 
     def __post_init__(self) -> None:

@@ -34,8 +34,13 @@ def tempered(probability_NC: NDArray[np.floating[Any]], temperature: float) -> N
     return raised
 
 
-def calibrate(probability_NC: NDArray[np.floating[Any]], classes_N: NDArray[np.int64]) -> Calibration:
+def calibrate(
+    probability_NC: NDArray[np.floating[Any]], classes_N: NDArray[np.int64], places_N: NDArray[np.integer[Any]]
+) -> Calibration:
     """Find the temperature for what a classifier says of samples that it was not fitted to.
+
+    The error that is left is not measured on the places that the temperature was found on: each half of the places is
+    judged with the temperature of the other half.
 
     Parameters
     ----------
@@ -43,20 +48,41 @@ def calibrate(probability_NC: NDArray[np.floating[Any]], classes_N: NDArray[np.i
         (N, classes), N at least 1.
     classes_N
         The right class of each, from 0.
+    places_N
+        Number of the place (block, field) of each.
     """
+    temperature = _temperature(probability_NC, classes_N)
+    left = None
+    half_N = halves(places_N)
+    if half_N.any():
+        judged = np.empty(probability_NC.shape, np.float64)
+        for half in (half_N, ~half_N):
+            judged[half] = tempered(probability_NC[half], _temperature(probability_NC[~half], classes_N[~half]))
+        left = round(expected_calibration_error(judged, classes_N), 6)
+    before = round(expected_calibration_error(probability_NC.astype(np.float64), classes_N), 6)
+    return Calibration(temperature, before, left, len(classes_N))
+
+
+def halves(places_N: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Return which samples are in one half of the places, about as many as in the other; none if there is one place."""
+    places, place_N, counts = np.unique(places_N, return_inverse=True, return_counts=True)
+    chosen, size = np.zeros(len(places), bool), [0, 0]
+    for place in np.argsort(-counts, kind="stable"):
+        smaller = int(size[1] < size[0])
+        chosen[place] = bool(smaller)
+        size[smaller] += int(counts[place])
+    return chosen[place_N]
+
+
+def _temperature(probability_NC: NDArray[np.floating[Any]], classes_N: NDArray[np.int64]) -> float:
+    """Return the temperature with the least mean negative log-likelihood."""
     low, high = np.log(BOUNDS)
     for _ in range(_ROUNDS):  # the likelihood has one valley: each round looks closer around the best of the last
         points = np.linspace(low, high, _POINTS)
         losses = [_loss(probability_NC, classes_N, float(np.exp(point))) for point in points]
         best = int(np.argmin(losses))
         low, high = points[max(best - 1, 0)], points[min(best + 1, _POINTS - 1)]
-    temperature = round(float(np.exp((low + high) / 2)), 4)
-    return Calibration(
-        temperature,
-        round(expected_calibration_error(probability_NC.astype(np.float64), classes_N), 6),
-        round(expected_calibration_error(tempered(probability_NC, temperature), classes_N), 6),
-        len(classes_N),
-    )
+    return round(float(np.exp((low + high) / 2)), 4)
 
 
 def expected_calibration_error(probability_NC: NDArray[np.float64], classes_N: NDArray[np.int64]) -> float:

@@ -178,10 +178,12 @@ def _calibration_words(card: ModelCard) -> str:
     found = card.calibration
     if found is None:
         return "No place was left to check it on: it is what the classifier states, and may be too sure."
+    said = f"It was set right on {found.samples:,} pixels of places kept for validation"
+    if found.ece_after is None:
+        return f"{said}, which are one place: how far it is off elsewhere was not measured."
     return (
-        f"It was set right on {found.samples:,} pixels of places kept for validation: there, stated confidence and the "
-        f"share that is right differ by {100 * found.ece_after:.1f} percentage points on average "
-        f"({100 * found.ece_before:.1f} before)."
+        f"{said}. Each half of these places judged by the other, stated confidence and the share that is right differ "
+        f"by {100 * found.ece_after:.1f} percentage points on average ({100 * found.ece_before:.1f} before)."
     )
 
 

@@ -221,7 +221,7 @@ def _calibrated(fitted: Fitted, validation: Samples, threads: int) -> Calibratio
     if not len(validation):
         return None
     said = classify(fitted.classifier, validation, fitted.scaling, max(1, threads))
-    return calibrate(said, validation.classes)
+    return calibrate(said, validation.classes, validation.index.block)
 
 
 def _card(job: TrainingSet, fitted: Fitted, options: TrainOptions) -> ModelCard:

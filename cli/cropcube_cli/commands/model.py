@@ -58,9 +58,10 @@ def _render(console: Console, found: ShownModel) -> None:
         )
     if card.calibration is not None:
         fit = card.calibration
+        left = "not measured (one place)" if fit.ece_after is None else f"{100 * fit.ece_after:.1f} % after"
         console.print(
             f"confidence: temperature {fit.temperature:g}, expected calibration error {100 * fit.ece_before:.1f} % "
-            f"before and {100 * fit.ece_after:.1f} % after, on {fit.samples:,} validation samples"
+            f"before and {left}, on {fit.samples:,} validation samples"
         )
     for limit in found.limits:
         console.print(f"limit: {limit}", markup=False)
