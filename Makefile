@@ -2,7 +2,8 @@
 # make test   sets up .venv and runs the tests
 # make lint   ruff, mypy --strict, import contracts
 # make bench  the benchmarks
-# make compare  CropNet, forest and boosting over folds of blocks and of fields, five seeds (hours); the table of the README
+# make compare  CropNet, forest and boosting over folds of blocks and of fields, and from one square to another, five
+#               seeds (an hour or more); the tables of the README
 # make clean  removes what the above have made, the project's stores in ./demo too
 
 VENV ?= .venv
@@ -44,6 +45,7 @@ bench: $(INSTALLED)
 
 compare: $(INSTALLED)
 	$(BIN)/python benchmarks/compare_classifiers.py $(COMPARE_ARGS)
+	$(BIN)/python benchmarks/compare_transfer.py
 
 setup: $(INSTALLED)
 

@@ -175,6 +175,7 @@ def train(
     weight_decay: float | None = None,
     class_weights: str | None = None,
     label_smoothing: float | None = None,
+    average: float | None = None,
     trees: int | None = None,
     iterations: int | None = None,
     split: str = "blocks",
@@ -196,7 +197,8 @@ def train(
     said = {
         "recipe": recipe, "augment": augment, "width": width, "epochs": epochs, "patience": patience, "batch": batch,
         "learning_rate": learning_rate, "weight_decay": weight_decay, "class_weights": class_weights,
-        "label_smoothing": label_smoothing, "trees": trees, "iterations": iterations, "seed": seed, "threads": threads,
+        "label_smoothing": label_smoothing, "average": average, "trees": trees, "iterations": iterations, "seed": seed,
+        "threads": threads,
     }  # fmt: skip
     fit = FitOptions.of_words(classifier, said)
     rules = {

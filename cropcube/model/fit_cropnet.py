@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -69,6 +70,29 @@ class _Best:
     weights: Tensors = field(default_factory=dict)
 
 
+class _Averaged:
+    """A running average of a network's weights, and of the means and variances that it normalises with.
+
+    Polyak's averaging, as an exponential one: a step at the end of a fit matters little, so what is kept does not
+    depend on which it was. The first steps count less, since they start from noise.
+    """
+
+    def __init__(self, decay: float, network: CropNet) -> None:
+        self.decay, self.steps = decay, 0
+        self.network = channels_last(copy.deepcopy(network))
+
+    @torch.no_grad()
+    def take_in(self, network: CropNet) -> None:
+        """Take in the weights after a step."""
+        self.steps += 1
+        part = 1 - min(self.decay, self.steps / (9 + self.steps))
+        for mean, value in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(value, part)
+            else:
+                mean.copy_(value)
+
+
 class _Fit:
     """A fit between two epochs."""
 
@@ -82,6 +106,7 @@ class _Fit:
         weights = torch.from_numpy(class_weights(train.counts(), options.class_weights))
         self.loss_of = nn.CrossEntropyLoss(weight=weights, label_smoothing=options.label_smoothing)
         self.stream = _stream(options, train, self.scaling)
+        self.averaged = _Averaged(options.average, self.network)
         self.history: list[Epoch] = []
         self.best = _Best()
 
@@ -99,7 +124,7 @@ class _Fit:
         found = self._validate()
         self.history.append(Epoch(number, loss, found.macro_f1 if found else None, held))
         if found is None or self.best.scores is None or found.macro_f1 > self.best.scores.macro_f1:
-            self.best = _Best(number, found, _arrays(self.network.state_dict()))
+            self.best = _Best(number, found, _arrays(self.averaged.network.state_dict()))
 
     def _learn(self, number: int) -> tuple[float, float]:
         """Return the mean loss of an epoch, and which part of the inputs was held at the ends of the data."""
@@ -113,6 +138,7 @@ class _Fit:
                 raise self._broken(f"the loss is {value} in epoch {number}, batch {step}")
             loss.backward()
             self.optimiser.step()
+            self.averaged.take_in(self.network)
             count = len(batch.classes)
             total, held, seen = total + value * count, held + batch.held, seen + count
         if not all(torch.isfinite(weights).all() for weights in self.network.parameters()):
@@ -122,13 +148,13 @@ class _Fit:
     def _broken(self, what: str) -> CropcubeError:
         kept = self.diary.kept(len(self.history))
         return CropcubeError(
-            f"training broke down: {what}", f"{kept} Give a smaller --learning-rate; the usual one is 0.001."
+            f"training broke down: {what}", f"{kept} Give a smaller --learning-rate; the usual one is 0.003."
         )
 
     def _validate(self) -> Scores | None:
         if self.validation is None:
             return None
-        fitted = CropNetClassifier(self.network, self.validation.layout.shape)
+        fitted = CropNetClassifier(self.averaged.network, self.validation.layout.shape)
         predicted = classify(fitted, self.validation, self.scaling, self.options.threads).argmax(axis=1)
         return score(self.validation.classes, predicted, self.validation.legend.names)
 
@@ -142,12 +168,14 @@ class _Fit:
     def progress(self) -> Progress:
         """Return all that going on from here needs."""
         tensors = {f"network.{name}": value for name, value in _arrays(self.network.state_dict()).items()}
+        tensors |= {f"averaged.{name}": value for name, value in _arrays(self.averaged.network.state_dict()).items()}
         tensors |= {f"best.{name}": value for name, value in self.best.weights.items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": value for name, value in _arrays(moments).items()}
         tensors["generator"] = torch.get_rng_state().numpy()
         found = self.best.scores.as_json()["confusion"] if self.best.scores else None
-        return Progress(tensors, tuple(self.history), {"best_epoch": self.best.epoch, "best_confusion": found})
+        details = {"best_epoch": self.best.epoch, "best_confusion": found, "steps": self.averaged.steps}
+        return Progress(tensors, tuple(self.history), details)
 
     def resume(self, progress: Progress) -> None:
         """Go back to where a killed fit was."""
@@ -156,6 +184,8 @@ class _Fit:
             return {key.removeprefix(name): value for key, value in progress.tensors.items() if key.startswith(name)}
 
         self.network.load_state_dict(_torch(part("network.")))
+        self.averaged.network.load_state_dict(_torch(part("averaged.")))
+        self.averaged.steps = progress.details["steps"]
         state = self.optimiser.state_dict()
         for number in range(len(state["param_groups"][0]["params"])):
             state["state"][number] = _torch(part(f"optimiser.{number}."))

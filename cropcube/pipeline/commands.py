@@ -109,9 +109,11 @@ def _told(options: Any, usual: Any) -> Iterator[tuple[str, ...]]:
         else:
             other = entry.default_factory() if entry.default_factory is not MISSING else entry.default
         option = f"--{WORD_OF.get(entry.name, entry.name.replace('_', '-'))}"
-        if value == other or value is None or value is False:
+        if value == other or value is False or (value is None and entry.name != "augment"):
             continue
-        if isinstance(value, Augmentation):
+        if value is None:
+            yield option, "none"
+        elif isinstance(value, Augmentation):
             named = (name for name, known in AUGMENTATIONS.items() if known == value)
             yield option, next(named, OWN_AUGMENTATION)
         elif isinstance(value, GROUPS):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from cropcube.pipeline.training_set import TrainingSet
     from cropcube.run.options import RunOptions
 
-REVISION = 1
+REVISION = 2
 """Raised when the same labels, features and options would give another model."""
 MODEL_FOLDER = "model"
 """Where a model trained on a table is written, if there is no project and nothing else is said."""

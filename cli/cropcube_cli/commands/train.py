@@ -57,7 +57,9 @@ def train(
     ] = "cropnet",
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", metavar="default|paper", help="CropNet: settings that go together; others override."),
+        typer.Option(
+            "--recipe", metavar="default|local|paper", help="CropNet: settings that go together; others override."
+        ),
     ] = None,
     model_window: Annotated[
         str | None,
@@ -67,7 +69,7 @@ def train(
     ] = None,
     augment: Annotated[
         str | None,
-        typer.Option("--augment", metavar="none|default|paper", help="CropNet: changed copies of the samples."),
+        typer.Option("--augment", metavar="none|half|default|paper", help="CropNet: changed copies of the samples."),
     ] = None,
     width: Annotated[
         int | None,
@@ -84,7 +86,7 @@ def train(
         int | None, typer.Option("--batch", metavar="SAMPLES", help="CropNet: in a training step (64).")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", metavar="RATE", help="CropNet: Adam's (0.001).")
+        float | None, typer.Option("--learning-rate", metavar="RATE", help="CropNet: Adam's (0.003).")
     ] = None,
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", metavar="RATE", help="CropNet: AdamW's (0).")
@@ -98,6 +100,12 @@ def train(
     label_smoothing: Annotated[
         float | None,
         typer.Option("--label-smoothing", metavar="PART", help="CropNet: of a label, spread over all classes (0.05)."),
+    ] = None,
+    average: Annotated[
+        float | None,
+        typer.Option(
+            "--average", metavar="PART", help="CropNet: decay of the running mean of weights (0.99; 0 = off)."
+        ),
     ] = None,
     trees: Annotated[int | None, typer.Option("--trees", metavar="N", help="Forest: number of trees (200).")] = None,
     iterations: Annotated[
@@ -131,7 +139,8 @@ def train(
     said = {
         "recipe": recipe, "augment": augment, "width": width, "epochs": epochs, "patience": patience, "batch": batch,
         "learning_rate": learning_rate, "weight_decay": weight_decay, "class_weights": class_weights,
-        "label_smoothing": label_smoothing, "trees": trees, "iterations": iterations, "seed": seed, "threads": threads,
+        "label_smoothing": label_smoothing, "average": average, "trees": trees, "iterations": iterations, "seed": seed,
+        "threads": threads,
     }  # fmt: skip
     fit = FitOptions.of_words(classifier, said)
     rules = {

@@ -16,9 +16,10 @@ from cropcube.errors import CropcubeError, InvalidInputError, UsageError
 from cropcube.model.augment import Augmentation
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.classifier import classify
+from cropcube.model.cropnet import CropNet
 from cropcube.model.diary import Diary, Progress
 from cropcube.model.fit import fit_classifier
-from cropcube.model.fit_cropnet import _Fit, class_weights
+from cropcube.model.fit_cropnet import _Averaged, _Fit, class_weights
 from cropcube.model.fit_options import FitOptions, recipe_of
 from cropcube.model.metrics import score
 from cropcube.samples.read import Samples
@@ -157,7 +158,7 @@ def test_class_weights_have_mean_one_over_the_samples(rule, wanted):
     "wrong",
     [{"width": 0}, {"epochs": 0}, {"batch": -1}, {"trees": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")},
      {"class_weights": "much"}, {"seed": -1}, {"threads": -1}, {"patience": -1}, {"label_smoothing": 1.0},
-     {"weight_decay": -0.1}, {"iterations": 0}],
+     {"weight_decay": -0.1}, {"iterations": 0}, {"average": 1.0}],
 )  # fmt: skip
 def test_options_that_cannot_work_are_named_with_what_can(wrong):
     with pytest.raises(InvalidInputError) as caught:
@@ -180,6 +181,7 @@ def test_the_papers_recipe_is_as_published_and_what_is_said_overrides_it():
     paper = FitOptions.of_words("cropnet", {"recipe": "paper"})
     assert (paper.learning_rate, paper.batch, paper.epochs, paper.width) == (1e-4, 256, 50, 128)
     assert (paper.class_weights, paper.weight_decay, paper.label_smoothing) == ("balanced", 0, 0)
+    assert paper.average == 0
     assert paper.augment == Augmentation(2, True, 1.0, 50, 1.0, 50, 0.5, 0.10, 0.25, 0.0, 0)
     less = FitOptions.of_words("cropnet", {"recipe": "paper", "epochs": 2, "augment": "none"})
     assert less == replace(paper, epochs=2, augment=None)
@@ -192,9 +194,11 @@ def test_the_papers_recipe_is_as_published_and_what_is_said_overrides_it():
 def test_the_default_recipe_is_what_was_found_to_carry_furthest():
     usual = FitOptions.of_words("cropnet", {})
     assert usual == FitOptions.of_words("cropnet", {"recipe": "default"})
-    assert (usual.width, usual.epochs, usual.batch, usual.learning_rate) == (48, 10, 64, 1e-3)
-    assert (usual.class_weights, usual.label_smoothing) == ("none", 0.05)
-    assert usual.augment == Augmentation(1, False, 0.5, 20, 0.8, 20, 0.5, 0.10, 0.25, 0.6, 60, 0.5)
+    assert (usual.width, usual.epochs, usual.batch, usual.learning_rate) == (48, 10, 64, 3e-3)
+    assert (usual.class_weights, usual.label_smoothing, usual.average) == ("none", 0.05, 0.99)
+    assert usual.augment == Augmentation(1, False, 1.0, 20, 0.8, 20, 0.5, 0.10, 0.25, 0.6, 60, 0.5)
+    local = FitOptions.of_words("cropnet", {"recipe": "local"})
+    assert local == replace(usual, augment=replace(usual.augment, probability=0.5))
     assert recipe_of(None).model_window is None
     assert usual == FitOptions.of_words("forest", {}) == FitOptions()
 
@@ -231,3 +235,23 @@ def test_fitting_stops_when_nothing_gets_better(samples, monkeypatch):
     )
     assert [epoch.macro_f1 for epoch in fitted.history] == [0.5, 0.6, 0.4, 0.6, 0.55]
     assert fitted.best_epoch == 2
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
+def test_weights_are_averaged_as_the_formula_says(decay):
+    torch.manual_seed(0)
+    network = CropNet(3, 4)
+    averaged = _Averaged(decay, network)
+    wanted = {name: value.double().numpy().copy() for name, value in network.state_dict().items()}
+    for step in range(1, 6):
+        with torch.no_grad():
+            for value in network.state_dict().values():
+                value.add_(1) if value.dtype == torch.int64 else value.add_(torch.randn(value.shape))
+        averaged.take_in(network)
+        kept = min(decay, step / (9 + step))
+        for name, value in network.state_dict().items():
+            now = value.double().numpy()
+            counted = value.dtype == torch.int64  # batches seen: a number, not a mean
+            wanted[name] = now.copy() if counted else kept * wanted[name] + (1 - kept) * now
+    for name, value in averaged.network.state_dict().items():
+        np.testing.assert_allclose(value.double().numpy(), wanted[name], rtol=1e-5, atol=1e-5)

@@ -57,8 +57,9 @@ def named(options: LabelFiles) -> LabelFiles:
             LabelFiles.of(Path("a.tif")), split=SplitRule(block_m=160),
             fit=FitOptions.of_words("cropnet", {"recipe": "paper", "width": 48, "threads": 2}),
         ),
+        TrainOptions(LabelFiles.of(Path("a.tif")), fit=FitOptions.of_words("cropnet", {"augment": "none"})),
     ],
-    ids=["usual", "forest", "paper"],
+    ids=["usual", "forest", "paper", "unchanged"],
 )  # fmt: skip
 def test_train_is_told_so_that_it_can_be_typed_again(options: TrainOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     text = command("train", options, usual_options(options.classifier))
