@@ -186,13 +186,15 @@ class ModelCard:
                 "Train the model again, or use the cropcube that made it.",
             )
         seal = content.pop(_SEAL, None)
-        if seal is not None and seal != _seal(content):
+        if seal != _seal(content):
             raise InvalidInputError(
                 f"{source} was changed since `cropcube train` wrote it: its content does not have its digest",
                 "Put the original back, or train the model again: a map must be of the model that its card describes.",
             )
         try:
             return _build(content)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{source} is damaged: {error.what}", error.next_step) from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInputError(f"{source} is damaged ({error})", "Train the model again.") from None
 

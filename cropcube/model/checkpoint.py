@@ -83,7 +83,7 @@ def load_model(folder: Path) -> tuple[Classifier, ModelCard]:
     try:
         tensors: Tensors = load(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise InvalidInputError(f"the weights in {folder} are damaged ({error})", _AGAIN) from error
+        raise InvalidInputError(f"the weights in {folder} are no safetensors, or damaged ({error})", _AGAIN) from error
     classifier = _classifier(card, tensors)
     if (classifier.classes, classifier.input_shape) != (len(card.legend), (len(card.bands), len(card.steps))):
         raise InvalidInputError(

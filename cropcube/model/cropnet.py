@@ -98,9 +98,10 @@ class CropNetClassifier:
         with torch.random.fork_rng(devices=[]):
             network = CropNet(int(classes), int(width))
         wanted = network.state_dict()
-        wrong = sorted(set(wanted) ^ set(tensors))
-        wrong += [n for n in wanted if n in tensors and wanted[n].shape != tensors[n].shape]
-        wrong += [n for n, values in tensors.items() if not np.isfinite(values).all()]
+        wrong = [f"{name} is missing" for name in sorted(set(wanted) - set(tensors))]
+        wrong += [f"{name} does not belong to it" for name in sorted(set(tensors) - set(wanted))]
+        wrong += [f"{n} has another shape" for n in wanted if n in tensors and wanted[n].shape != tensors[n].shape]
+        wrong += [f"{name} holds what is no number" for name, v in tensors.items() if not np.isfinite(v).all()]
         if wrong:
             raise InvalidInputError(f"the weights do not fit a CropNet ({', '.join(wrong[:5])})", _AGAIN)
         network.load_state_dict({name: torch.from_numpy(np.array(tensors[name])) for name in wanted})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from cropcube.model.classifier import Tensors
+    from cropcube.model.classifier import Fitted, Tensors
 
-WORK_FILE, LOG = "unfinished.safetensors", "log.csv"
+WORK_FILE, WORK_LOG, LOG = "unfinished.safetensors", "unfinished.csv", "log.csv"
+"""The log becomes `log.csv` when the model stands: until then that is of the model that stood before."""
 TENSORBOARD = "tensorboard"
 """Folder of TensorBoard's event files."""
 
@@ -55,6 +57,8 @@ class Diary:
     "Digest of all that decides the model: another's work file is not gone on with."
     tensorboard: bool = False
     "Whether to write TensorBoard's files as well."
+    rescue: Callable[[Fitted], Path] | None = None
+    "Saves what is good of a fit that broke down; returns the folder."
 
     def begin(self) -> Progress | None:
         """Return how far a killed fit of the same had come; a work file of another, or a damaged one, is not looked at.
@@ -95,21 +99,24 @@ class Diary:
                 "history": json.dumps([vars(epoch) for epoch in progress.history]),
             }
             replace_file(self.folder / WORK_FILE, (save(dict(progress.tensors), header),), self.folder)
-            replace_file(self.folder / LOG, (_table(progress.history).encode(),), self.folder)
+            replace_file(self.folder / WORK_LOG, (_table(progress.history).encode(),), self.folder)
             if self.tensorboard:
                 _to_tensorboard(self.folder / TENSORBOARD, progress.history[-1])
         if self.say:
             self.say(progress.history[-1])
 
-    def kept(self, epochs: int) -> str:
-        """Say what stands of a fit that broke down after so many good epochs."""
-        if self.folder is None or not epochs:
+    def kept(self, fitted: Fitted | None) -> str:
+        """Save what is good of a fit that broke down, None if nothing is, and say what stands."""
+        if self.rescue is None or fitted is None:
             return "Nothing of it was kept."
-        return f"Its state after epoch {epochs} is kept in {self.folder / WORK_FILE}; a model that stood still stands."
+        folder = self.rescue(fitted)
+        return f"The best epoch before, {fitted.best_epoch}, is kept as a model in {folder}; what stood still stands."
 
     def end(self) -> None:
-        """Remove the work file: the model stands."""
+        """Remove the work file and keep the log: the model stands."""
         if self.folder is not None:
+            if (self.folder / WORK_LOG).exists():
+                os.replace(self.folder / WORK_LOG, self.folder / LOG)
             remove_file(self.folder / WORK_FILE, self.folder)
 
 

@@ -146,7 +146,7 @@ class _Fit:
         return total / seen, held / (seen * self.train.layout.shape[1])
 
     def _broken(self, what: str) -> CropcubeError:
-        kept = self.diary.kept(len(self.history))
+        kept = self.diary.kept(self.fitted() if self.history else None)
         return CropcubeError(
             f"training broke down: {what}", f"{kept} Give a smaller --learning-rate; the usual one is 0.003."
         )

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 REVISION = 2
 """Raised when the same labels, features and options would give another model."""
+LAST_GOOD = "last-good"
+"""Folder beside the weights where the best epoch of a fit that broke down is kept, as a model of its own."""
 MODEL_FOLDER = "model"
 """Where a model trained on a table is written, if there is no project and nothing else is said."""
 
@@ -167,9 +169,17 @@ def train(
     if standing is not None:
         return _summary(job, standing, path, None)
     train_set, validation = job.samples.of_set("train"), job.samples.of_set("validation")
-    diary = Diary(progress, path, made_of, options.tensorboard)
+
+    def save(fitted: Fitted, folder: Path) -> ModelCard:
+        return save_model(folder, fitted.classifier, _card(job, fitted, options), job.samples.index)
+
+    def rescue(fitted: Fitted) -> Path:
+        save(fitted, path / LAST_GOOD)
+        return path / LAST_GOOD
+
+    diary = Diary(progress, path, made_of, options.tensorboard, rescue)
     fitted = fit_classifier(options.classifier, options.fit, train_set, validation, diary)
-    card = save_model(path, fitted.classifier, _card(job, fitted, options), job.samples.index)
+    card = save(fitted, path)
     diary.end()
     return _summary(job, card, path, fitted)
 
@@ -211,7 +221,7 @@ def _summary(job: TrainingSet, card: ModelCard, path: Path, fitted: Fitted | Non
         majority_accuracy(*counts),
         fitted.history if fitted else (),
         int(card.options["best_epoch"]),
-        (*warnings_of(job), *_augmented(fitted)),
+        (*warnings_of(job), *_augmented(fitted), *_useless(found, majority_accuracy(*counts))),
         reused=fitted is None,
     )
 
@@ -273,6 +283,17 @@ def _versions(classifier: str) -> dict[str, str]:
 
 def _installed(package: str) -> bool:
     return next(iter(importlib.metadata.distributions(name=package)), None) is not None
+
+
+def _useless(found: Scores | None, majority: float | None) -> tuple[str, ...]:
+    """Say that a classifier is no better than none."""
+    if found is None or majority is None or found.overall_accuracy > majority:
+        return ()
+    said = (
+        f"the validation accuracy, {found.overall_accuracy:.3f}, is no better than that of mapping everything as one "
+        f"class, {majority:.3f}: try a smaller --learning-rate, more --epochs, or look at the labels"
+    )
+    return (said,)
 
 
 def _augmented(fitted: Fitted | None) -> tuple[str, ...]:

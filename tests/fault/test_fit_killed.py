@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from cropcube.errors import CropcubeError, MissingExtraError
 from cropcube.model.augment import Augmentation
-from cropcube.model.diary import LOG, WORK_FILE, Diary
+from cropcube.model.diary import LOG, WORK_FILE, WORK_LOG, Diary
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
 from tests.support.learning import make_project, make_samples, write_features
@@ -71,7 +71,7 @@ def test_killed_and_started_again_is_as_never_killed(samples, tmp_path, epoch):
     again = fit(samples, Diary(seen.append, folder, "this"))
     assert [e.number for e in seen] == list(range(epoch + 1, 5))
     assert_same(again, fit(samples))
-    with (folder / LOG).open() as file:
+    with (folder / WORK_LOG).open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
     assert [float(row["validation_macro_f1"]) for row in rows] == [e.macro_f1 for e in again.history]
@@ -111,10 +111,20 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_epoch(samples, tmp_path, m
         return original(self, number)
 
     monkeypatch.setattr(fit_cropnet._Fit, "_learn", poisoned)
+    rescued = []
+
+    def rescue(fitted):
+        rescued.append(fitted)
+        return tmp_path / "last-good"
+
     with pytest.raises(CropcubeError) as caught:
-        fit(samples, Diary(None, tmp_path, "this"))
+        fit(samples, Diary(None, tmp_path, "this", rescue=rescue))
     assert "the loss is nan in epoch 3, batch 1" in caught.value.what
-    assert f"Its state after epoch 2 is kept in {tmp_path / WORK_FILE}" in caught.value.next_step
+    (good,) = rescued
+    said = f"The best epoch before, {good.best_epoch}, is kept as a model in {tmp_path / 'last-good'}"
+    assert said in caught.value.next_step
+    assert good.best_epoch in (1, 2)
+    assert all(np.isfinite(values).all() for values in good.classifier.tensors().values())
     kept = load_file(tmp_path / WORK_FILE)
     assert all(np.isfinite(values).all() for values in kept.values())
     monkeypatch.undo()

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, replace
 import pytest
 
 from cropcube.domain.legend import Legend
-from cropcube.domain.model_card import Calibration, LabelSource, ModelCard, Scaling, SplitRecord
+from cropcube.domain.model_card import Calibration, LabelSource, ModelCard, Scaling, SplitRecord, _seal
 from cropcube.errors import InvalidInputError
 
 CARD = ModelCard(
@@ -40,6 +40,7 @@ def test_json_round_trip_keeps_every_field():
 def test_a_card_from_before_a_field_was_thought_of_is_read():
     content = json.loads(CARD.to_json())
     del content["model_window"], content["digest"]
+    content["digest"] = _seal(content)
     assert ModelCard.from_json(json.dumps(content)) == replace(CARD, model_window="")
 
 
@@ -49,6 +50,10 @@ def test_a_card_edited_by_hand_is_refused():
         assert old in text
         with pytest.raises(InvalidInputError, match="was changed since"):
             ModelCard.from_json(text.replace(old, new, 1))
+    content = json.loads(text)
+    del content["digest"]
+    with pytest.raises(InvalidInputError, match="was changed since"):
+        ModelCard.from_json(json.dumps(content))
 
 
 def test_a_temperature_that_is_none_is_refused():

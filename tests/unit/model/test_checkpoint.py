@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord
+from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord, _seal
 from cropcube.errors import CropcubeError, InvalidInputError, MissingError, ResourceError
 from cropcube.model.checkpoint import CARD_NAME, load_model, load_samples, read_card, save_model
 from cropcube.model.fit import fit_classifier
@@ -91,7 +91,8 @@ def weights(folder):
 def edit_card(folder, **changes):
     path = folder / CARD_NAME
     content = json.loads(path.read_text()) | changes
-    del content["digest"]  # as a card without one, or edited by somebody who can compute it
+    del content["digest"]
+    content["digest"] = _seal(content)  # as one edited by somebody who can compute it
     path.write_text(json.dumps(content))
 
 
