@@ -1,12 +1,13 @@
 """CropNet against a random forest and gradient boosting, on the same pixels, folds and seeds; a table in Markdown.
 
-Usage: python benchmarks/compare_classifiers.py [--seeds 5] [--folds 4] [--classifiers cropnet,forest,boosting]
-       [--features median-15d] [--folder DIR] [--output TABLE.md]
+Usage: python benchmarks/compare_classifiers.py [--seeds 5] [--folds 4] [--recipe local] [--model-window 04-01/10-28]
+       [--classifiers cropnet,forest,boosting] [--features median-15d] [--folder DIR] [--output TABLE.md]
 
 Two squares of Flanders in 2019 that are shipped: one with all ten bands, one as a project of its 20 m bands. Four folds
 of blocks of 160 m, and four folds of fields (connected patches of one class), dealt anew and fitted anew with every
-seed; the pixels of all folds are pooled. Every classifier is fitted with the settings that `cropcube train` gives it
-when nothing is said. Differences are taken seed by seed. What stands in the folder is used again.
+seed; the pixels of all folds are pooled. All classifiers see the same part of the season (`--model-window all`: all of
+it). CropNet has the recipe that is said, the others the settings that `cropcube train` gives them. Differences are
+taken seed by seed. What stands in the folder is used again.
 """
 
 from __future__ import annotations
@@ -62,12 +63,12 @@ def built(square: Square, folder: Path, features: str) -> tuple[Path, DemoScenes
 def compared(square: Square, folder: Path, said: argparse.Namespace) -> dict[str, EvaluateSummary]:
     """Return the scores of all classifiers, by split."""
     root, scenes = built(square, folder / square.patch, said.features)
-    # legend and features come with a model; every kind is fitted anew
-    cropcube.train(
-        root, labels=scenes.labels, legend=scenes.legend, features=said.features, classifier="forest",
-        block_m=BLOCK_M, quiet=True,
-    )  # fmt: skip
     first, *others = said.classifiers.split(",")
+    # legend, features, window and CropNet's recipe come with a model; every kind is fitted anew
+    cropcube.train(
+        root, labels=scenes.labels, legend=scenes.legend, features=said.features, classifier=first,
+        recipe=said.recipe if first == "cropnet" else None, model_window=said.model_window, block_m=BLOCK_M, quiet=True,
+    )  # fmt: skip
     found = {}
     for split in SPLITS:
         print(f"{square.name}, {SPLITS[split]}", file=sys.stderr)
@@ -110,7 +111,10 @@ def table(results: dict[str, dict[str, EvaluateSummary]], said: argparse.Namespa
             scores = summary.accuracy.scores
             left_out = ", ".join(summary.accuracy.untestable) or "none"
             notes.append(f"{square}, {SPLITS[split]}: {scores.samples:,} pixels; in one place only: {left_out}.")
-    head = f"Mean ± standard deviation over {said.seeds} seeds, {said.folds} folds pooled, features {said.features}."
+    head = (
+        f"Mean ± standard deviation over {said.seeds} seeds, {said.folds} folds pooled, features {said.features}, "
+        f"{said.model_window} of the season, CropNet with --recipe {said.recipe}."
+    )
     return "\n".join([head, "", *lines, "", *notes]) + "\n"
 
 
@@ -119,6 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--recipe", default="local")
+    parser.add_argument("--model-window", default="04-01/10-28")
     parser.add_argument("--classifiers", default="cropnet,forest,boosting")
     parser.add_argument("--features", default="median-15d")
     parser.add_argument("--folder", type=Path)

@@ -213,6 +213,7 @@ class SampleStream(IterableDataset[Batch]):
         with ThreadPoolExecutor(self.options.threads) as pool:
 
             def begin(place: int) -> list[Future[None]]:
+                """Have a window read by the pool."""
                 cells, rows = windows[place], held[place % 2]
                 ends = np.cumsum([len(cell.positions) for cell in cells])
                 return [
