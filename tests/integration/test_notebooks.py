@@ -28,7 +28,7 @@ def cells(kind: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Run the notebook once in a kernel of its own, cell by cell; its folder, with its pictures, and what it printed."""
+    """Run the notebook once in a kernel, cell by cell; return its folder, with its pictures, and what it printed."""
     folder = tmp_path_factory.mktemp("notebooks")
     copy = folder / FIRST_MAP.name
     text = FIRST_MAP.read_text()
