@@ -88,7 +88,7 @@ def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples
         what = f"no {' '.join(lacking)}" if lacking else f"{len(layout.steps)} steps"
         raise ModelMismatchError(
             f"{found.source.name} has {what}; {folder} takes {' '.join(card.bands)} in {len(card.steps)} steps",
-            "`cropcube train --table FILE` makes a model that fits the table.",
+            _what_to_do(lacking),
         )
     if layout.bands == card.bands:
         return found
@@ -96,3 +96,15 @@ def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples
     fewer = replace(layout, bands=card.bands, resolutions_m=tuple(layout.resolutions_m[place] for place in places))
     source = TableSource(found.source.name, found.source.values_NBS[:, places])
     return replace(found, layout=fewer, source=source)
+
+
+def _what_to_do(lacking: list[str]) -> str:
+    """Return what gives a table the model's bands or steps, or the model the table's."""
+    other = "`cropcube train --table FILE` makes a model of those that this table has."
+    if not lacking:
+        return f"Give series of the model's season and steps, or another model: {other}"
+    bands = " ".join(lacking)
+    return (
+        f"Add columns of {bands}: `cropcube extract` writes all bands of a project, which `cropcube build --bands` "
+        f"chooses. Or take another model: {other}"
+    )

@@ -101,7 +101,7 @@ def open_labels(path: Path, legend: Legend, rules: LabelRules | None = None, sea
         If it is of no known kind, is empty, leaves the lon/lat range, lacks a field, or holds no label of the season.
     """
     if not path.exists():
-        raise MissingError(f"there is no label file {path}", "Check the path.")
+        raise _missing(path)
     suffix = path.suffix.lower()
     if suffix in VECTOR_SUFFIXES:
         from cropcube.samples.label_vectors import VectorLabels
@@ -232,9 +232,16 @@ def files_digest(paths: Sequence[Path]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the sha256 of a file of labels; raises as `open_labels` does where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise _missing(path) from None
+
+
+def _missing(path: Path) -> MissingError:
+    return MissingError(f"there is no label file {path}", "Check the path.")
 
 
 def _refuse_unlisted(files: Sequence[Labels], legend: Legend, unlisted: Counter[str]) -> None:

@@ -338,6 +338,12 @@ def test_a_map_of_another_model_is_said(project):
     assert "made by another model" in evaluate(project.root).files.report.read_text()
 
 
+@pytest.mark.parametrize("asked", [{}, {"folds": 3}])
+def test_a_label_file_that_is_not_there_is_named(project, asked):
+    with pytest.raises(MissingError, match=r"there is no label file .*nofile\.gpkg"):
+        evaluate(project.root, EvaluateOptions(LabelFiles.of(project.root / "nofile.gpkg"), **asked))
+
+
 def test_without_a_model_train_is_named(project):
     shutil.rmtree(project.model_path)
     with pytest.raises(MissingError, match="cropcube train"):

@@ -101,8 +101,10 @@ def test_a_table_of_other_bands_or_steps_is_refused_and_one_of_more_bands_is_not
     train(tmp_path, asked(WIDE, tmp_path))
     frame = pd.read_parquet(WIDE)
     frame.drop(columns=[name for name in frame if "-B8A-" in name]).to_parquet(tmp_path / "without.parquet")
-    with pytest.raises(ModelMismatchError, match="no B8A"):
+    with pytest.raises(ModelMismatchError, match="no B8A") as caught:
         evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "without.parquet")), SERIAL)
+    for named in ("B8A", "cropcube extract", "cropcube build --bands", "cropcube train --table"):
+        assert named in caught.value.next_step
     fewer = frame.drop(columns=[name for name in frame if "-B8A-" in name or "-ts11-" in name])
     fewer.assign(end_date="2017-10-01").to_parquet(tmp_path / "fewer.parquet")
     train(tmp_path, asked(tmp_path / "fewer.parquet", tmp_path))
