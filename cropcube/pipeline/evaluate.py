@@ -15,6 +15,7 @@ from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.commands import command
+from cropcube.pipeline.evaluate_notes import of_files
 from cropcube.pipeline.evaluate_table import evaluate_table
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
@@ -26,19 +27,15 @@ from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
 from cropcube.run.options import RunOptions
 from cropcube.run.progress import progress_bar
-from cropcube.samples.labels import READ
 from cropcube.samples.places import BLOCKS, FIELD, SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cropcube.config import Project
     from cropcube.domain.model_card import ModelCard
     from cropcube.features.model_input import InputLayout
     from cropcube.samples.index import SampleIndex
-    from cropcube.samples.labels import Laid
 
 MAX_FOLDS = 100
 
@@ -209,8 +206,8 @@ def _score_map(judged: _Judged, files: LabelFiles, notes: list[str]) -> tuple[Sa
         notes.append(f"the model was trained with {files.name}: only its test set is scored")
         basis = f"The map against {files.name}, on the test set only: {len(index):,} labelled pixels."
     else:
-        labels = read_labels(files, legend, project.spec)
-        _note_dropped(labels.laid, labels.laid.dropped, notes)
+        labels = read_labels(files, legend, project.spec, known_only=True)
+        notes += of_files(labels.laid, labels.laid.dropped)
         index = labels.index
         basis = f"The map against labels of its own, {files.name}: {len(index):,} labelled pixels."
     return index, (of_map(store, index, legend.names, basis),)
@@ -248,15 +245,9 @@ def _words(judged: _Judged, options: EvaluateOptions) -> str:
 def _own_labels(judged: _Judged, options: EvaluateOptions, notes: list[str]) -> SampleIndex:
     """Return the observed pixels of label files, with the groups that folds are dealt by."""
     project, card = judged.project, judged.card
-    labels = read_labels(options.labels or LabelFiles(()), card.legend, project.spec)
+    labels = read_labels(options.labels or LabelFiles(()), card.legend, project.spec, known_only=True)
     index, _ = grouped(labels.index, _rule(judged, options), project.spec, labels)
     samples, dropped = observed_samples(Samples(judged.source, judged.layout, index, card.legend))
     samples = samples.select(samples.index.block >= 0)
-    _note_dropped(labels.laid, {**labels.laid.dropped, **dropped}, notes)
+    notes += of_files(labels.laid, {**labels.laid.dropped, **dropped})
     return samples.index
-
-
-def _note_dropped(laid: Laid, dropped: Mapping[str, int], notes: list[str]) -> None:
-    out = {why: count for why, count in laid.features.items() if why != READ and count}
-    notes += [f"{count:,} features of the label file left out: {why}" for why, count in out.items()]
-    notes += [f"{count:,} labelled pixels left out: {why}" for why, count in sorted(dropped.items())]

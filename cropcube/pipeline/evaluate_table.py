@@ -10,17 +10,17 @@ import numpy as np
 from cropcube.domain.model_window import ModelWindow
 from cropcube.errors import InvalidInputError, ModelMismatchError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.pipeline.evaluate_notes import of_table
 from cropcube.pipeline.labels import grouped_rows
 from cropcube.pipeline.scoring import Contest, on_test_blocks, over_folds
 from cropcube.pipeline.train import model_folder
 from cropcube.run.memory import processors
 from cropcube.run.progress import progress_bar
 from cropcube.samples.index import SETS
-from cropcube.samples.labels import READ
 from cropcube.samples.places import BLOCKS, FIELD, SplitRule
 from cropcube.samples.read import Samples
 from cropcube.samples.series_table import read_series
-from cropcube.samples.table import TableSource, table_samples
+from cropcube.samples.table import TableSource, known_samples, table_samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,10 +57,11 @@ def evaluate_table(
         raise InvalidInputError("no table is given", "Give --table FILE.")
     window = ModelWindow.parse(card.model_window) if card.model_window else None
     fields = given.rules.fields or tuple(card.labels.label_field.split(", ") if card.labels.label_field else ())
-    found = _fitting(card, table_samples(path, read_series(path, card.feature), card.legend, fields, window), folder)
+    series, unlisted = known_samples(path, read_series(path, card.feature), card.legend, fields)
+    found = _fitting(card, table_samples(path, series, card.legend, fields, window), folder)
     rule = options.split or SplitRule(FIELD if card.split.by == FIELD else BLOCKS)
     index, blocks = grouped_rows(path, found, rule)
-    notes = [f"{count:,} samples of {path.name} left out: {why}" for why, count in found.counts.items() if why != READ]
+    notes = of_table(path.name, found.counts, unlisted)
     if options.folds is None:
         if given.digest == card.labels.digest:
             index = load_samples(folder, card)
@@ -88,7 +89,7 @@ def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples
         what = f"no {' '.join(lacking)}" if lacking else f"{len(layout.steps)} steps"
         raise ModelMismatchError(
             f"{found.source.name} has {what}; {folder} takes {' '.join(card.bands)} in {len(card.steps)} steps",
-            "`cropcube train --table FILE` makes a model that fits the table.",
+            _what_to_do(lacking),
         )
     if layout.bands == card.bands:
         return found
@@ -96,3 +97,15 @@ def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples
     fewer = replace(layout, bands=card.bands, resolutions_m=tuple(layout.resolutions_m[place] for place in places))
     source = TableSource(found.source.name, found.source.values_NBS[:, places])
     return replace(found, layout=fewer, source=source)
+
+
+def _what_to_do(lacking: list[str]) -> str:
+    """Return what gives a table the model's bands or steps, or the model the table's."""
+    other = "`cropcube train --table FILE` makes a model of those that this table has."
+    if not lacking:
+        return f"Give series of the model's season and steps, or another model: {other}"
+    bands = " ".join(lacking)
+    return (
+        f"Add columns of {bands}: `cropcube extract` writes all bands of a project, which `cropcube build --bands` "
+        f"chooses. Or take another model: {other}"
+    )

@@ -102,18 +102,18 @@ class ReadLabels:
         return np.concatenate([labels.column(name) for labels in self.files])
 
 
-def read_labels(given: LabelFiles, legend: Legend, spec: ProjectSpec) -> ReadLabels:
-    """Read label files and lay them on the pixels of a project.
+def read_labels(given: LabelFiles, legend: Legend, spec: ProjectSpec, known_only: bool = False) -> ReadLabels:
+    """Read label files and lay them on the pixels of a project; `known_only` leaves out what the legend does not have.
 
     Raises
     ------
     MissingError
         If a file is not there.
     InvalidInputError
-        If a file cannot be used, or none of the labels lies in the region and is valid in the season.
+        If a file cannot be used, or none of the labels lies in the region, is valid in the season and of the legend.
     """
     files = tuple(open_labels(path, legend, given.rules, spec.season) for path in given.paths)
-    return ReadLabels(files, lay(files, legend, spec.grid, spec.region))
+    return ReadLabels(files, lay(files, legend, spec.grid, spec.region, known_only))
 
 
 def grouped(

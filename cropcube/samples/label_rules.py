@@ -23,6 +23,10 @@ START_FIELD, END_FIELD = "start_date", "end_date"
 """Fields that are taken for validity dates where a file has them and no others are named."""
 OUT_OF_SEASON, TOO_SMALL, NOTHING_LEFT = "not valid in the season", "smaller than the minimum area", "nothing left"
 """Why features are no labels: their dates, their area, and nothing left of them after erosion."""
+BACKWARDS = "with a start date after the end date"
+"""Another reason: such dates say nothing."""
+SHARE = 0.5
+"""Part of its own validity, or of the season, that a label shares with the season if it holds for it."""
 M2_PER_HA = 10_000
 
 
@@ -55,8 +59,13 @@ class LabelRules:
         return {name: value for name, value in vars(self).items() if value != getattr(usual, name) and name != "fields"}
 
 
-def in_season(path: Path, frame: gpd.GeoDataFrame, rules: LabelRules, season: Season | None) -> NDArray[np.bool_]:
-    """Return which features hold on a day of the season; where a date is missing, there is no bound.
+def in_season(
+    path: Path, frame: gpd.GeoDataFrame, rules: LabelRules, season: Season | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which features hold for a season, and which cannot hold at all since they end before they begin.
+
+    A label holds if it shares at least half of its own validity, or half of the season, with the season: one that is
+    over days after the season began is of the crop before. Where a date is missing, there is no bound.
 
     Parameters
     ----------
@@ -74,14 +83,18 @@ def in_season(path: Path, frame: gpd.GeoDataFrame, rules: LabelRules, season: Se
     InvalidInputError
         If a field that is named is not there, or holds something else than dates.
     """
-    kept = np.ones(len(frame), dtype=bool)
+    kept, backwards = np.ones(len(frame), dtype=bool), np.zeros(len(frame), dtype=bool)
     if season is None:
-        return kept
+        return kept, backwards
     start = _days(path, frame, rules.start_field, START_FIELD, last=False)
-    stop = _days(path, frame, rules.end_field, END_FIELD, last=True)
-    kept &= np.isnat(start) | (start < np.datetime64(season.stop))
-    kept &= np.isnat(stop) | (stop >= np.datetime64(season.start))
-    return kept
+    stop = _days(path, frame, rules.end_field, END_FIELD, last=True) + np.timedelta64(1, "D")
+    backwards = start >= stop  # never so where one of them is missing
+    first, last = np.datetime64(season.start), np.datetime64(season.stop)
+    shared = (np.where(np.isnat(stop), last, np.minimum(stop, last)) - np.fmax(start, first)).astype(np.int64)
+    bounded = ~(np.isnat(start) | np.isnat(stop))
+    own = np.where(bounded, (stop - start).astype(np.int64), np.iinfo(np.int64).max)
+    kept = (shared > 0) & (shared >= SHARE * np.minimum(own, season.days)) & ~backwards
+    return kept, backwards
 
 
 def large_enough(shapes: NDArray[Any], rules: LabelRules) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from pyproj import Transformer
 
 from cropcube.errors import InvalidInputError
 from cropcube.samples.label_rules import (
+    BACKWARDS,
     NOTHING_LEFT,
     OUT_OF_SEASON,
     TOO_SMALL,
@@ -65,14 +66,15 @@ class VectorLabels:
         kinds = sorted(set(frame.geometry.geom_type) - {"Point", "MultiPoint", "Polygon", "MultiPolygon"})
         if kinds:
             raise InvalidInputError(f"{path} holds {', '.join(kinds)}", "Labels are points or polygons.")
-        valid = in_season(path, frame, rules, season)
-        _refuse_none(valid, f"no label of {path} is valid in the season {season}", "Give labels of that season.")
+        valid, backwards = in_season(path, frame, rules, season)
+        _refuse_dates(path, valid, backwards, season)
         frame = frame[valid]
         large = large_enough(frame.geometry.to_numpy(), rules)
         ground = labelled_ground(frame.geometry.to_numpy()[large], rules)
         left = ~shapely.is_empty(ground)
         _refuse_none(left, f"no label of {path} is large enough", "Give a smaller --min-area or --erode.")
-        reasons = ((OUT_OF_SEASON, valid), (TOO_SMALL, large), (NOTHING_LEFT, left))
+        dates = ((OUT_OF_SEASON, valid | backwards), (BACKWARDS, ~backwards))
+        reasons = (*dates, (TOO_SMALL, large), (NOTHING_LEFT, left))
         counts |= {reason: int((~kept).sum()) for reason, kept in reasons if not kept.all()}
         return cls(path, label_field, frame[large].set_geometry(ground)[left], counts)
 
@@ -204,6 +206,17 @@ def _fields(path: Path, frame: gpd.GeoDataFrame, wanted: tuple[str, ...]) -> lis
     listed = " or ".join(repr(name) for name in wanted)
     problem = f"has no field {listed}" if wanted else f"has {len(candidates)} fields that could hold classes"
     raise InvalidInputError(f"{path} {problem}", f"Give --label-field; the fields are: {', '.join(names) or 'none'}.")
+
+
+def _refuse_dates(path: Path, valid: NDArray[np.bool_], backwards: NDArray[np.bool_], season: Season | None) -> None:
+    _refuse_none(
+        ~backwards, f"every label of {path} is {BACKWARDS}", "Check the dates; --start-field, --end-field name others."
+    )
+    _refuse_none(
+        valid,
+        f"no label of {path} is valid in the season {season}",
+        "Give labels that share half of their own validity, or half of the season, with it.",
+    )
 
 
 def _refuse_none(kept: NDArray[np.bool_], what: str, next_step: str) -> None:

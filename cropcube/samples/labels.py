@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -101,7 +101,7 @@ def open_labels(path: Path, legend: Legend, rules: LabelRules | None = None, sea
         If it is of no known kind, is empty, leaves the lon/lat range, lacks a field, or holds no label of the season.
     """
     if not path.exists():
-        raise MissingError(f"there is no label file {path}", "Check the path.")
+        raise _missing(path)
     suffix = path.suffix.lower()
     if suffix in VECTOR_SUFFIXES:
         from cropcube.samples.label_vectors import VectorLabels
@@ -127,12 +127,14 @@ class Laid:
     "Features of the files: `read`, and those left out, by reason; empty for rasters."
     ties: NDArray[np.int64]
     "(K, 2): features of one class that have a pixel in common."
+    unlisted: dict[str, int] = field(default_factory=dict)
+    "Pixels left out since the legend does not have their class, by class."
 
     def __len__(self) -> int:
         return sum(len(rows) for rows, *_ in self.zones.values())
 
 
-def lay(files: Sequence[Labels], legend: Legend, grid: Grid, region: Region) -> Laid:
+def lay(files: Sequence[Labels], legend: Legend, grid: Grid, region: Region, known_only: bool = False) -> Laid:
     """Lay labels on the pixels of a region: those within it, each in the zone that owns it.
 
     Pixels on which two files, or two features, say different classes are dropped. Features are counted on from file to
@@ -141,7 +143,7 @@ def lay(files: Sequence[Labels], legend: Legend, grid: Grid, region: Region) -> 
     Raises
     ------
     InvalidInputError
-        If no label lies within the region, or labels have classes that the legend does not.
+        If no label lies within the region, or (unless `known_only`) labels have classes that the legend does not.
     """
     zones, ties = {}, [np.zeros((0, 2), np.int64)]
     dropped, unlisted = 0, Counter[str]()
@@ -159,12 +161,14 @@ def lay(files: Sequence[Labels], legend: Legend, grid: Grid, region: Region) -> 
             ties.append(here.ties)
         rows, cols, classes, features = (np.concatenate(column) for column in zip(*found, strict=True))
         zones[zone.lattice.name] = (rows, cols, classes, features)
-    _refuse_unlisted(files, legend, +unlisted)
+    if not known_only:
+        _refuse_unlisted(files, legend, +unlisted)
     counts = Counter[str]()
     for labels in files:
         counts.update(labels.counted(region))
-    laid = Laid(zones, {OVERLAP: dropped} if dropped else {}, dict(counts), np.unique(np.concatenate(ties), axis=0))
-    _refuse_nothing(files, region, laid)
+    tied = np.unique(np.concatenate(ties), axis=0)
+    laid = Laid(zones, {OVERLAP: dropped} if dropped else {}, dict(counts), tied, dict((+unlisted).most_common()))
+    _refuse_nothing(files, legend, region, laid)
     return laid
 
 
@@ -194,10 +198,15 @@ def _together(files: Sequence[Labels], box: PixelBox) -> BoxLabels:
     return whole
 
 
-def _refuse_nothing(files: Sequence[Labels], region: Region, laid: Laid) -> None:
+def _refuse_nothing(files: Sequence[Labels], legend: Legend, region: Region, laid: Laid) -> None:
     if len(laid):
         return
     names = ", ".join(str(labels.path) for labels in files)
+    if laid.unlisted:
+        raise InvalidInputError(
+            f"{names} has no class of the legend in the region {region.name}, only {listed(laid.unlisted, 'pixels')}",
+            f"{_known(legend)} Give labels of some of these.",
+        )
     if laid.dropped:
         raise InvalidInputError(
             f"all {laid.dropped[OVERLAP]} labelled pixels of {names} in the region {region.name} carry several classes",
@@ -232,21 +241,37 @@ def files_digest(paths: Sequence[Path]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the sha256 of a file of labels; raises as `open_labels` does where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise _missing(path) from None
+
+
+def _missing(path: Path) -> MissingError:
+    return MissingError(f"there is no label file {path}", "Check the path.")
 
 
 def _refuse_unlisted(files: Sequence[Labels], legend: Legend, unlisted: Counter[str]) -> None:
     if not unlisted:
         return
-    shown = ", ".join(f"{value} ({count} pixels)" for value, count in unlisted.most_common(LISTED))
-    more = f" and {len(unlisted) - LISTED} more" if len(unlisted) > LISTED else ""
+    shown = listed(dict(unlisted.most_common()), "pixels")
     raise InvalidInputError(
-        f"{', '.join(str(labels.path) for labels in files)} has classes that the legend does not: {shown}{more}",
-        f"The legend has: {', '.join(f'{c.code} {c.name}' for c in legend.classes[:LISTED])}. "
+        f"{', '.join(str(labels.path) for labels in files)} has classes that the legend does not: {shown}",
+        f"{_known(legend)} "
         + _what_to_do(unlisted, legend, next((labels.label_field for labels in files if labels.label_field), "")),
     )
+
+
+def listed(counts: Mapping[str, int], what: str) -> str:
+    """Return the first of some counted classes in words: `rye (12 pixels), hops (3 pixels) and 4 more`."""
+    shown = ", ".join(f"{name} ({count} {what})" for name, count in list(counts.items())[:LISTED])
+    return shown + (f" and {len(counts) - LISTED} more" if len(counts) > LISTED else "")
+
+
+def _known(legend: Legend) -> str:
+    return f"The legend has: {', '.join(f'{c.code} {c.name}' for c in legend.classes[:LISTED])}."
 
 
 def _what_to_do(unlisted: Counter[str], legend: Legend, label_field: str) -> str:

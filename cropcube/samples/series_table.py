@@ -30,6 +30,7 @@ SAMPLE_COLUMNS = ("place", "sample_id", "id", "feature_index")
 """Columns that say which rows of a long table are one sample, the first that is there."""
 MONTHS, MONTH_DAYS = {28, 29, 30, 31}, 30
 """Steps of a calendar month stand for windows of 30 days."""
+YEAR_DAYS = 365.25
 STATISTICS = {"mean", "std", "count", "min", "max", "rmse"}
 """Words in the names of columns that hold no series of their own; `median` is taken."""
 _BAND = re.compile(r"(?<![A-Za-z0-9])(B(?:0[1-9]|1[0-2]|8A))(?![A-Za-z0-9])", re.IGNORECASE)
@@ -254,20 +255,48 @@ def _regular(
 
 
 def _spaced(path: Path, frame: pd.DataFrame, count: int) -> tuple[date, ...]:
-    """Return the dates of numbered steps: from the commonest start date to the commonest end date."""
-    ends = []
-    for name in ("start_date", "end_date"):
-        if name not in frame.columns:
-            raise InvalidInputError(
-                f"{path} has {count} numbered steps and no column {name}",
-                "Add start_date and end_date (of the first and the last step), or write dates: B02_2019-05-01.",
-            )
-        ends.append(_day(str(frame[name].mode().iloc[0])[:10]))
-    first, last = ends
+    """Return the dates of numbered steps: those of the commonest season, at whose place in the year all rows lie."""
+    import pandas as pd
+
+    lacking = [name for name in ("start_date", "end_date") if name not in frame.columns]
+    if lacking:
+        raise InvalidInputError(
+            f"{path} has {count} numbered steps and no column {lacking[0]}",
+            "Add start_date and end_date (of the first and the last step), or write dates: B02_2019-05-01.",
+        )
+    text = [frame[name].astype("string").str[:10] for name in ("start_date", "end_date")]
+    days = [pd.to_datetime(column, errors="coerce", format="ISO8601") for column in text]
+    pairs = pd.DataFrame({"first": days[0], "last": days[1]})
+    usual = pairs.dropna().value_counts(sort=False)
+    if not len(usual):
+        raise InvalidInputError(f"{path}: no row has a start_date and an end_date", "Dates are YYYY-MM-DD.")
+    first, last = (day.date() for day in usual.index[int(usual.to_numpy().argmax())])
     if last <= first:
         raise InvalidInputError(f"{path}: end_date {last} is not after start_date {first}", "Check the columns.")
+    _refuse_unaligned(path, pairs, (first, last), (last - first).days / (count - 1))
     span = (last - first).days
     return tuple(first + timedelta(days=round(span * place / (count - 1))) for place in range(count))
+
+
+def _refuse_unaligned(path: Path, pairs: pd.DataFrame, usual: tuple[date, date], step_days: float) -> None:
+    """Refuse rows whose steps lie elsewhere in the year than those of the usual season; the year does not matter."""
+    starts, ends = (pairs[name].to_numpy().astype("datetime64[D]") for name in ("first", "last"))
+    first, last = (np.datetime64(day) for day in usual)
+    off = (starts - first).astype(np.float64)
+    off -= np.round(off / YEAR_DAYS) * YEAR_DAYS
+    longer = ((ends - starts) - (last - first)).astype(np.float64)
+    allowed = max(1.0, step_days / 2)  # a day for leap years
+    known = ~(np.isnat(starts) | np.isnat(ends))
+    wrong = np.flatnonzero(~(known & (np.abs(off) <= allowed) & (np.abs(longer) <= allowed)))
+    if not len(wrong):
+        return
+    said = [str(day) if str(day) != "NaT" else "no date" for day in (starts[wrong[0]], ends[wrong[0]])]
+    raise InvalidInputError(
+        f"{path}: {len(wrong)} of {len(pairs)} rows have other dates than {usual[0]} to {usual[1]}, the first is row "
+        f"{wrong[0] + 1} with {said[0]} to {said[1]}: their steps would be taken for those of other days",
+        f"Give one season a table: rows that start within {allowed:.0f} days of {usual[0]:%d %B}, of any year, and are "
+        "as long.",
+    )
 
 
 def _numbers(frame: pd.DataFrame, columns: list[str]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from cropcube.errors import InvalidInputError
 from cropcube.features.model_input import InputLayout
 from cropcube.kernels import gap_fill
 from cropcube.samples.index import SampleIndex
-from cropcube.samples.labels import LISTED, NO_CLASS, READ
+from cropcube.samples.labels import NO_CLASS, READ, listed
 from cropcube.samples.read import Cell
 
 if TYPE_CHECKING:
@@ -130,6 +130,26 @@ def table_samples(
     return TableSamples(source, layout, index, about, label_field, counts, empty)
 
 
+def known_samples(path: Path, series: Series, legend: Legend, fields: tuple[str, ...]) -> tuple[Series, dict[str, int]]:
+    """Return the series whose class the legend has (or that have none), and how many others there are, by class.
+
+    Raises
+    ------
+    InvalidInputError
+        If a class column is not there, or the legend has none of the classes.
+    """
+    _, rows, unlisted = _class_rows(path, series.about, legend, fields)
+    counts = _counted(unlisted)
+    if counts and not rows.any():
+        raise InvalidInputError(
+            f"{path} has no class of the legend, only {listed(counts, 'samples')}",
+            f"The legend has: {', '.join(legend.names)}. Give samples of some of these.",
+        )
+    kept = np.flatnonzero(unlisted == "")
+    about = series.about.iloc[kept].reset_index(drop=True)
+    return replace(series, values_NBS=series.values_NBS[kept], about=about), counts
+
+
 def coordinates(about: pd.DataFrame) -> NDArray[np.float64] | None:
     """Return lon, lat of each sample (N, 2): of columns of these names, else of a geometry; None without."""
     lower = {str(name).lower(): name for name in about.columns}
@@ -152,7 +172,21 @@ def ground_blocks(lonlat: NDArray[np.float64], block_m: int) -> NDArray[np.int64
 
 
 def _classes(path: Path, about: pd.DataFrame, legend: Legend, fields: tuple[str, ...]) -> tuple[str, NDArray[np.uint8]]:
-    """Return the class column and the legend row of each sample, 0 = none."""
+    """Return the class column and the legend row of each sample, 0 = none; refused where classes are not listed."""
+    label_field, rows, unlisted = _class_rows(path, about, legend, fields)
+    counts = _counted(unlisted)
+    if counts:
+        raise InvalidInputError(
+            f"{path} has classes that the legend does not: {listed(counts, 'samples')}",
+            f"Give --legend FILE.csv with a line code,name such as {next(iter(counts))},name for each.",
+        )
+    return label_field, rows
+
+
+def _class_rows(
+    path: Path, about: pd.DataFrame, legend: Legend, fields: tuple[str, ...]
+) -> tuple[str, NDArray[np.uint8], NDArray[Any]]:
+    """Return the class column, the legend row of each sample (0 = none), and its class if it is in no legend."""
     usual = [name for name in CLASS_COLUMNS if name in about.columns]
     found = [name for name in fields if name in about.columns] if fields else usual
     if not found or (not fields and len(found) > 1):
@@ -166,15 +200,11 @@ def _classes(path: Path, about: pd.DataFrame, legend: Legend, fields: tuple[str,
         here = np.where(values == "", 0, legend.rows_of(values)).astype(np.uint8)
         unlisted = np.where((rows == 0) & (here == 0) & (unlisted == ""), values, unlisted)
         rows = np.where(rows > 0, rows, here)
-    unlisted = np.where(rows > 0, "", unlisted)
-    counted = Counter(value for value in unlisted.tolist() if value)
-    if counted:
-        shown = ", ".join(f"{value} ({n} samples)" for value, n in counted.most_common(LISTED))
-        raise InvalidInputError(
-            f"{path} has classes that the legend does not: {shown}{' and more' if len(counted) > LISTED else ''}",
-            f"Give --legend FILE.csv with a line code,name such as {next(iter(counted))},name for each.",
-        )
-    return ", ".join(found), rows
+    return ", ".join(found), rows, np.where(rows > 0, "", unlisted)
+
+
+def _counted(unlisted: NDArray[Any]) -> dict[str, int]:
+    return dict(Counter(value for value in unlisted.tolist() if value).most_common())
 
 
 def _distinct(values: NDArray[np.float32], rows: NDArray[np.uint8]) -> NDArray[np.int64]:

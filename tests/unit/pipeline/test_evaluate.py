@@ -245,6 +245,33 @@ def test_features_that_are_no_labels_of_the_region_are_noted(project, tmp_path: 
     assert "2 features of the label file left out: outside the region" in summary.notes
 
 
+@pytest.mark.parametrize("folds", [None, 2])
+def test_labels_of_classes_that_the_legend_lacks_are_left_out_and_named(project, tmp_path: Path, folds):
+    import rasterio
+
+    write_labels(project, tmp_path / "fields.tif")
+    files = LabelFiles.of(tmp_path / "fields.tif")
+    whole = evaluate(project.root, EvaluateOptions(files, folds=folds)).accuracy.scores
+    with rasterio.open(tmp_path / "fields.tif", "r+") as file:
+        codes = file.read(1)
+        grass = int((codes == LEGEND.codes[2]).sum())
+        codes[codes == LEGEND.codes[2]] = 4100
+        file.write(codes, 1)
+    summary = evaluate(project.root, EvaluateOptions(files, folds=folds))
+    assert summary.accuracy.scores.samples == whole.samples - whole.classes[2].support
+    (said,) = [note for note in summary.notes if "4100" in note]
+    inside_it = int(said.split()[0].replace(",", ""))
+    assert whole.classes[2].support <= inside_it <= grass
+    assert f"4100 ({inside_it} pixels)" in said
+    assert "known classes only" in said
+    with rasterio.open(tmp_path / "fields.tif", "r+") as file:
+        file.write(np.where(codes > 0, 4100, 0).astype(np.uint16), 1)
+    with pytest.raises(InvalidInputError, match="no class of the legend in the region small, only 4100") as caught:
+        evaluate(project.root, EvaluateOptions(files, folds=folds))
+    assert "1110 Winter wheat" in caught.value.next_step
+    assert "--legend" not in caught.value.next_step
+
+
 def test_folds_take_labels_of_their_own(project, tmp_path: Path):
     write_labels(project, tmp_path / "fields.tif")
     summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif"), folds=2))
@@ -336,6 +363,12 @@ def test_a_map_of_another_model_is_said(project):
     moved = replace(card.scaling, mean=tuple((row[0] + 1.0,) for row in card.scaling.mean))
     (project.model_path / "card.json").write_text(replace(card, scaling=moved).to_json())
     assert "made by another model" in evaluate(project.root).files.report.read_text()
+
+
+@pytest.mark.parametrize("asked", [{}, {"folds": 3}])
+def test_a_label_file_that_is_not_there_is_named(project, asked):
+    with pytest.raises(MissingError, match=r"there is no label file .*nofile\.gpkg"):
+        evaluate(project.root, EvaluateOptions(LabelFiles.of(project.root / "nofile.gpkg"), **asked))
 
 
 def test_without_a_model_train_is_named(project):

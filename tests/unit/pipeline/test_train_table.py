@@ -101,8 +101,10 @@ def test_a_table_of_other_bands_or_steps_is_refused_and_one_of_more_bands_is_not
     train(tmp_path, asked(WIDE, tmp_path))
     frame = pd.read_parquet(WIDE)
     frame.drop(columns=[name for name in frame if "-B8A-" in name]).to_parquet(tmp_path / "without.parquet")
-    with pytest.raises(ModelMismatchError, match="no B8A"):
+    with pytest.raises(ModelMismatchError, match="no B8A") as caught:
         evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "without.parquet")), SERIAL)
+    for named in ("B8A", "cropcube extract", "cropcube build --bands", "cropcube train --table"):
+        assert named in caught.value.next_step
     fewer = frame.drop(columns=[name for name in frame if "-B8A-" in name or "-ts11-" in name])
     fewer.assign(end_date="2017-10-01").to_parquet(tmp_path / "fewer.parquet")
     train(tmp_path, asked(tmp_path / "fewer.parquet", tmp_path))
@@ -112,6 +114,22 @@ def test_a_table_of_other_bands_or_steps_is_refused_and_one_of_more_bands_is_not
     more.to_parquet(tmp_path / "more.parquet")
     summary = evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "more.parquet")), SERIAL)
     assert summary.accuracy.scores.samples == 480
+
+
+def test_samples_of_classes_that_the_legend_lacks_are_left_out_and_named(tmp_path):
+    train(tmp_path, asked(WIDE, tmp_path))
+    frame = pd.read_parquet(WIDE)
+    frame.loc[:9, "ewoc_code"], frame.loc[10:12, "ewoc_code"] = 42, 43
+    frame.to_parquet(tmp_path / "other.parquet")
+    table = LabelFiles((), table=tmp_path / "other.parquet")
+    summary = evaluate(tmp_path, EvaluateOptions(table, folds=3), SERIAL)
+    assert summary.accuracy.scores.samples <= 487
+    (said,) = [note for note in summary.notes if "known classes only" in note]
+    assert "13 samples left out, not in the legend: 42 (10 samples), 43 (3 samples)" in said
+    frame.assign(ewoc_code=42).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InvalidInputError, match="no class of the legend, only 42") as caught:
+        evaluate(tmp_path, EvaluateOptions(table, folds=3), SERIAL)
+    assert "maize" in caught.value.next_step
 
 
 def test_tables_are_split_by_a_column_or_a_field_or_refused_without_places(tmp_path):

@@ -15,7 +15,7 @@ from cropcube.domain.legend import Legend
 from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.errors import InvalidInputError
-from cropcube.samples.label_rules import NOTHING_LEFT, OUT_OF_SEASON, TOO_SMALL, LabelRules
+from cropcube.samples.label_rules import BACKWARDS, NOTHING_LEFT, OUT_OF_SEASON, TOO_SMALL, LabelRules
 from cropcube.samples.label_shapes import areas_m2, discs, eroded
 from cropcube.samples.labels import OVERLAP, READ, files_digest, lay, open_labels
 
@@ -65,12 +65,21 @@ def distance_inside(shape):
     [
         ("2019-01-01", "2019-12-31", True),
         ("2018-01-01", "2019-02-28", False),
-        ("2018-01-01", "2019-03-01", True),  # the last day of the label is the first of the season
-        ("2019-10-31", "2020-05-01", True),
-        ("2019-11-01", "2020-05-01", False),  # a season's stop is not in it
+        ("2018-01-01", "2019-03-01", False),  # a day of the season is not enough
+        ("2019-10-31", "2020-05-01", False),
+        ("2019-02-19", "2019-03-10", True),  # ten of its own twenty days
+        ("2019-02-18", "2019-03-10", False),
+        ("2017-01-01", "2019-07-01", True),  # 123 of the season's 245 days
+        ("2017-01-01", "2019-06-30", False),
+        ("2019-10-31", "2019-11-01", True),  # a season's stop is not in it
+        ("2019-10-31", "2019-11-02", False),
+        ("2019-08-15", "2019-08-15", True),
         (None, "2019-02-28", False),
+        (None, "2019-03-01", False),
+        (None, "2019-08-01", True),
         (None, None, True),
         ("2019-05-01T10:00:00Z", None, True),
+        ("2019-10-01T10:00:00Z", None, False),
         ("2019", "2019", True),
         ("2018", "2018", False),
     ],
@@ -87,7 +96,7 @@ def test_labels_hold_on_the_days_that_they_say(tmp_path, start, stop, kept):
 
 
 def test_date_fields_of_other_names_and_types_are_named(tmp_path):
-    days = np.array(["2018-05-01", "2019-05-01"], dtype="datetime64[ms]")
+    days = np.array(["2018-05-01", "2019-09-01"], dtype="datetime64[ms]")
     path = write(tmp_path / "f.gpkg", [FIELD, OTHER], crop=[1200, 9120], sown=days, year=[2018, 2019])
     assert set(np.unique(laid_on(path, fields=("crop",))[0])) == {0, 1, 3}
     assert set(np.unique(laid_on(path, fields=("crop",), end_field="sown")[0])) == {0, 3}
@@ -102,6 +111,20 @@ def test_labels_of_other_years_alone_are_refused_with_the_season(tmp_path):
     with pytest.raises(InvalidInputError, match="valid in the season 2019-03-01/2019-11-01"):
         laid_on(path)
     assert laid_on(path, season=None)[0].any()
+
+
+def test_labels_that_end_before_they_begin_are_counted_by_themselves(tmp_path):
+    path = write(
+        tmp_path / "f.gpkg", [FIELD, FIELD, OTHER], crop=[1200, 1200, 9120],
+        start_date=["2019-06-01", "2018-01-01", "2019-05-01"], end_date=["2019-05-01", "2018-02-01", "2019-06-01"],
+    )  # fmt: skip
+    image, _, laid = laid_on(path)
+    assert set(np.unique(image)) == {0, 3}
+    assert (laid.features[BACKWARDS], laid.features[OUT_OF_SEASON]) == (1, 1)
+    path = write(tmp_path / "g.gpkg", [FIELD], crop=[1200], start_date=["2019-06-01"], end_date=["2019-05-31"])
+    with pytest.raises(InvalidInputError, match=r"every label .* start date after the end date") as caught:
+        laid_on(path)
+    assert "--start-field" in caught.value.next_step
 
 
 def test_what_is_no_date_is_shown(tmp_path):

@@ -116,6 +116,28 @@ def test_numbered_steps_take_their_dates_from_start_and_end(tmp_path):
         read_series(tmp_path / "t.parquet", "median-5d")
 
 
+def test_rows_of_another_time_of_the_year_are_refused_and_those_of_another_year_are_not(tmp_path):
+    frame = wide(numbers(), "{band}-ts{step}").assign(start_date="2017-01-01", end_date="2017-04-01")
+    many = pd.concat([frame] * 3, ignore_index=True)
+    later = many.copy()
+    later.loc[[1, 2], "start_date"], later.loc[[1, 2], "end_date"] = "2020-01-10", "2020-04-09"
+    later.loc[3, "start_date"], later.loc[3, "end_date"] = "2015-12-20", "2016-03-20"
+    later.to_parquet(tmp_path / "t.parquet")
+    assert read_series(tmp_path / "t.parquet", "median-5d").steps[0] == date(2017, 1, 1)
+    for dates in (("2017-02-01", "2017-05-02"), ("2017-01-01", "2018-04-01"), ("2017-01-01", None)):
+        other = many.copy()
+        other.loc[[4, 5], ["start_date", "end_date"]] = dates
+        other.to_parquet(tmp_path / "t.parquet")
+        with pytest.raises(InvalidInputError) as caught:
+            read_series(tmp_path / "t.parquet", "median-5d")
+        assert f"2 of {len(many)} rows" in caught.value.what
+        assert f"row 5 with {dates[0]} to {dates[1] or 'no date'}" in caught.value.what
+        assert "15 days of 01 January" in caught.value.next_step
+    many.assign(end_date=None).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InvalidInputError, match="no row has"):
+        read_series(tmp_path / "t.parquet", "median-5d")
+
+
 def test_what_is_left_out_is_counted(tmp_path):
     values = np.concatenate([numbers(), numbers()[3:4]])
     frame = wide(numbers())
