@@ -74,6 +74,13 @@ class Lattice:
             )
         return cls(f"epsg{epsg}", epsg, 0, 0)
 
+    @classmethod
+    def named(cls, name: str) -> Lattice:
+        """Return the lattice of a name that `utm` or `of_epsg` gave."""
+        if name.startswith("utm"):
+            return cls.utm(int(name[3:5]), name.endswith("n"))
+        return cls.of_epsg(int(name.removeprefix("epsg")))
+
     @property
     def is_utm(self) -> bool:
         """Whether this is Sentinel-2's own lattice of a UTM zone."""

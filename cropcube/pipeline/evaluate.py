@@ -15,14 +15,15 @@ from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.features.source import StoredFeatures
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.commands import command
-from cropcube.pipeline.evaluate_notes import of_files
+from cropcube.pipeline.evaluate_notes import PIXELS, of_files
 from cropcube.pipeline.evaluate_table import evaluate_table
+from cropcube.pipeline.evaluate_unseen import is_of_training, unseen_labels
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
 from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
 from cropcube.pipeline.sources import MAP, refuse_damaged
-from cropcube.pipeline.training_set import observed_samples
+from cropcube.pipeline.training_set import SHARED_FIELD, observed_samples
 from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
 from cropcube.run.options import RunOptions
@@ -149,6 +150,7 @@ def evaluate(
         index = _own_labels(judged, options, notes) if options.labels else _trained_samples(judged)
         if options.folds is not None and not options.labels:
             index = grouped(index, _rule(judged, options), project.spec)[0]
+            notes += _left_by_training(card)
         accuracies = _score_classifiers(judged, index, options, run)
         legend = card.legend
     if Store.exists(project.map_path):
@@ -196,20 +198,25 @@ def _trained_samples(judged: _Judged) -> SampleIndex:
     return load_samples(judged.folder, card)
 
 
+def _left_by_training(card: ModelCard) -> list[str]:
+    """Return what is to be said of pixels that training left out of its samples, which are no part of folds either."""
+    count = card.labels.dropped.get(SHARED_FIELD, 0)
+    said = f"{count:,} {PIXELS} left out, as in training: {SHARED_FIELD}; --labels {card.labels.file} takes them too"
+    return [said] if count else []
+
+
 def _score_map(judged: _Judged, files: LabelFiles, notes: list[str]) -> tuple[SampleIndex, tuple[Accuracy, ...]]:
-    """Score the map on a label file; on the one that the model was trained with, only in the test blocks."""
+    """Score the map on a label file, and never in places that the model learnt from."""
     project, card = judged.project, judged.card
     store = Store.open(project.map_path)
     legend = legend_of(store.array(CROP, FINEST_M).attrs)
-    if files.digest == card.labels.digest:
+    if is_of_training(files, card):
         index = _trained_samples(judged).of_set("test")
         notes.append(f"the model was trained with {files.name}: only its test set is scored")
         basis = f"The map against {files.name}, on the test set only: {len(index):,} labelled pixels."
     else:
-        labels = read_labels(files, legend, project.spec, known_only=True)
-        notes += of_files(labels.laid, labels.laid.dropped)
-        index = labels.index
-        basis = f"The map against labels of its own, {files.name}: {len(index):,} labelled pixels."
+        index, basis, said = unseen_labels(project, (judged.folder, card), files, legend)
+        notes += said
     return index, (of_map(store, index, legend.names, basis),)
 
 

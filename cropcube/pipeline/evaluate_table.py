@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_window import ModelWindow
-from cropcube.errors import InvalidInputError, ModelMismatchError
+from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.evaluate_notes import of_table
+from cropcube.pipeline.evaluate_unseen import unseen_rows
 from cropcube.pipeline.labels import grouped_rows
 from cropcube.pipeline.scoring import Contest, on_test_blocks, over_folds
 from cropcube.pipeline.train import model_folder
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 def evaluate_table(
     root: Path, options: EvaluateOptions, given: LabelFiles, run: RunOptions
 ) -> tuple[tuple[Accuracy, ...], tuple[str, ...]]:
-    """Score a classifier on a table: on its test set if the model was trained on it, else on all of its samples.
+    """Score a classifier on a table: on its test set if the model was trained on it, else where it has not learnt.
 
     With folds, classifiers are fitted anew to the table.
 
@@ -48,8 +50,9 @@ def evaluate_table(
     ------
     ModelMismatchError
         If the table lacks bands of the model, or has another number of steps.
-    MissingError, InvalidInputError
-        If there is no model, or the table cannot be used.
+    MissingError, InvalidInputError, UsageError
+        If there is no model, the table cannot be used or lies where the model learnt, or a classifier of another kind
+        is to be scored beside a model that was not trained on it.
     """
     folder = (options.model or model_folder(root)).resolve()
     card, path = read_card(folder), given.table
@@ -59,26 +62,41 @@ def evaluate_table(
     fields = given.rules.fields or tuple(card.labels.label_field.split(", ") if card.labels.label_field else ())
     series, unlisted = known_samples(path, read_series(path, card.feature), card.legend, fields)
     found = _fitting(card, table_samples(path, series, card.legend, fields, window), folder)
-    rule = options.split or SplitRule(FIELD if card.split.by == FIELD else BLOCKS)
-    index, blocks = grouped_rows(path, found, rule)
-    notes = of_table(path.name, found.counts, unlisted)
-    if options.folds is None:
-        if given.digest == card.labels.digest:
-            index = load_samples(folder, card)
-            notes.append(f"the model was trained with {path.name}: only its test set is scored")
-        else:
-            index = index.with_blocks(index.block, np.full(len(index), SETS.index("test"), np.uint8))
+    notes, split = of_table(path.name, found.counts, unlisted), card.split
+    words = split.words
+    if options.folds is not None:
+        rule = options.split or SplitRule(FIELD if split.by == FIELD else BLOCKS)
+        index, blocks = grouped_rows(path, found, rule)
+        words = replace(split, by=rule.by, block_m=blocks.block_px * FINEST_M).words
+    elif given.digest == card.labels.digest:
+        index = load_samples(folder, card)
+        notes.append(f"the model was trained with {path.name}: only its test set is scored")
+    else:
+        _refuse_rivals(options, card, path)
+        index, words, said = unseen_rows((folder, card), path, found, series.season)
+        index = index.with_blocks(index.block, np.full(len(index), SETS.index("test"), np.uint8))
+        notes += said
     kinds = dict.fromkeys([options.classifier or card.classifier, *options.compare])
-    split = replace(card.split, by=rule.by, block_m=blocks.block_px * 10) if options.folds else card.split
     samples = Samples(found.source, found.layout, index.select(index.block >= 0), card.legend)
     with progress_bar("evaluate", len(kinds) * (options.folds or 1) * options.seeds, run.quiet) as advance:
-        contest = Contest(card, samples, split.words, processors(), lambda: advance(0))
+        contest = Contest(card, samples, words, processors(), lambda: advance(0))
         if options.folds is not None:
             accuracies = tuple(over_folds(contest, kind, options.folds, options.seeds) for kind in kinds)
         else:
             trained, _ = load_model(folder)
             accuracies = tuple(on_test_blocks(contest, kind, trained) for kind in kinds)
     return accuracies, tuple(notes)
+
+
+def _refuse_rivals(options: EvaluateOptions, card: ModelCard, path: Path) -> None:
+    """Refuse other kinds of classifier on a table that they would have nothing to be fitted to beside."""
+    others = {options.classifier or card.classifier, *options.compare} - {card.classifier}
+    if others:
+        raise UsageError(
+            f"a {' and a '.join(sorted(others))} would have nothing to learn from: the model was trained with "
+            f"{card.labels.file}, and {path.name} is only scored",
+            f"Add --folds 4 to fit and test both on {path.name}, or leave --classifier and --compare out.",
+        )
 
 
 def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples:

@@ -42,7 +42,7 @@ class Contest:
     samples: Samples
     "All labelled pixels, with their blocks and sets."
     split: str
-    "What samples were dealt by, in words: `blocks of 160 m`."
+    "What samples were dealt by, in words: `blocks of 160 m`; empty where nothing is known of places."
     threads: int
     "Thread budget."
     advance: Callable[[], None]
@@ -81,15 +81,16 @@ def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy
         classifier, scaling, how = fitted.classifier, fitted.scaling, "fitted to the same training blocks"
     predicted = classify(classifier, test, scaling, contest.threads).argmax(axis=1)
     contest.advance()
-    blocks = _blocks(test)
-    basis = (
-        f"{NAMES[kind]} {how}, on the test set: {len(test):,} labelled pixels in {blocks} "
-        f"{contest.split} that neither training nor validation has seen."
-    )
-    learnt = np.unique(np.concatenate([contest.samples.of_set(name).classes for name in SETS[:2]]))
-    unlearnt = _names(test, np.setdiff1d(test.classes, learnt))
+    blocks = _blocks(test) if contest.split else 0
+    where = f" in {blocks} {contest.split} that neither training nor validation has seen" if contest.split else ""
+    basis = f"{NAMES[kind]} {how}, on the test set: {len(test):,} labelled pixels{where}."
+    counts = contest.card.split.counts
+    tested = _names(test, np.unique(test.classes))
+    unlearnt = tuple(name for name in tested if not any(counts[part][name] for part in SETS[:2]))
     scores = score(test.classes, predicted, test.legend.names)
-    return Accuracy(NAMES[kind], basis, scores, blocks, unlearnt=unlearnt, untestable=contest.card.split.untestable)
+    return Accuracy(
+        NAMES[kind], basis, scores, blocks, contest.split, unlearnt=unlearnt, untestable=contest.card.split.untestable
+    )
 
 
 def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accuracy:
@@ -118,40 +119,48 @@ def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accur
             "Give labels of more places, or smaller blocks (--block-m).",
         )
     runs = [_one_seed(contest, kind, count, contest.card.split.seed + number) for number in range(seeds)]
-    repeats = tuple(score(samples.classes, said, samples.legend.names) for said, _ in runs)
+    repeats = tuple(score(samples.classes, said, samples.legend.names) for said, _, _ in runs)
     by_fold = tuple(
         score(samples.classes[held], said[held], samples.legend.names)
-        for said, fold_of in runs
+        for said, fold_of, _ in runs
         for fold in range(count)
         if (held := fold_of == fold).any()
     )
-    fold_of, groups = runs[0][1], _blocks(samples)
+    groups = _blocks(samples)
     basis = (
         f"{NAMES[kind]}, fitted anew {count} times, each time without one of {count} groups of {contest.split} and "
         f"tested on it: {len(samples):,} labelled pixels in {groups} of them, pooled"
         + (f"; all of it with {seeds} seeds." if seeds > 1 else ".")
     )
-    where = np.unique(np.stack([samples.classes, fold_of]), axis=1)[0]
-    unlearnt = _names(samples, np.flatnonzero(np.bincount(where) == 1))
+    unlearnt = _names(samples, np.unique(np.concatenate([lacking for _, _, lacking in runs])))
     untestable = _names(samples, lone.astype(np.int64) - 1)
     return Accuracy(
-        NAMES[kind], basis, repeats[0], groups, unlearnt=unlearnt, untestable=untestable, repeats=repeats, folds=by_fold
-    )
+        NAMES[kind], basis, repeats[0], groups, contest.split,
+        unlearnt=unlearnt, untestable=untestable, repeats=repeats, folds=by_fold,
+    )  # fmt: skip
 
 
-def _one_seed(contest: Contest, kind: str, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what is said of each sample by the classifier that has not seen its fold, and the fold."""
+def _one_seed(contest: Contest, kind: str, count: int, seed: int) -> tuple[NDArray[np.int64], ...]:
+    """Fit and test every fold of one deal.
+
+    Returns
+    -------
+    What is said of each sample by the classifier that has not seen its fold; the fold of each sample; the classes that
+    a fold tested when not one sample was left to learn them from.
+    """
     samples = contest.samples
     index, options = samples.index, replace(contest.options(kind), seed=seed)
     fold_of = folds(index.block, index.label, count, seed)
-    said = np.zeros(len(samples), np.int64)
+    said, lacking = np.zeros(len(samples), np.int64), np.zeros(0, np.int64)
     for fold in range(count):
         held = fold_of == fold
-        fitted = fit_classifier(kind, options, samples.select(apart_from(held, index.field)))
+        rest = samples.select(apart_from(held, index.field))
+        lacking = np.union1d(lacking, np.setdiff1d(samples.classes[held], rest.classes))
+        fitted = fit_classifier(kind, options, rest)
         found = classify(fitted.classifier, samples.select(held), fitted.scaling, contest.threads)
         said[held] = found.argmax(axis=1)
         contest.advance()
-    return said, fold_of
+    return said, fold_of, lacking
 
 
 def of_map(store: Store, index: SampleIndex, names: tuple[str, ...], basis: str) -> Accuracy:
@@ -175,7 +184,7 @@ def of_map(store: Store, index: SampleIndex, names: tuple[str, ...], basis: str)
             "the map has no data at any of the labelled pixels", "Run `cropcube predict`, or give labels of its region."
         )
     scores = score(index.label[seen].astype(np.int64) - 1, mapped[seen].astype(np.int64) - 1, names)
-    return Accuracy("The map", basis, scores, 0, int((~seen).sum()))
+    return Accuracy("The map", basis, scores, unmapped=int((~seen).sum()))
 
 
 def map_values(store: Store, index: SampleIndex) -> NDArray[np.uint8]:

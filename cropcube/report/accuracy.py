@@ -58,11 +58,13 @@ class Accuracy:
     scores: Scores
     "Over the classes of the legend."
     blocks: int = 0
-    "Spatial blocks that the test pixels lie in; 0 where they were not split by blocks."
+    "Places that the test pixels lie in; 0 where they were not split by places."
+    place_words: str = ""
+    "What the places are, in words: `blocks of 160 m`."
     unmapped: int = 0
     "Labelled pixels where the map has no data: not scored."
     unlearnt: tuple[str, ...] = ()
-    "Classes that were tested and of which not one pixel was there to learn from: all lie in the blocks tested."
+    "Classes that were tested, in one fold at least, when not one pixel of them was left to learn from."
     untestable: tuple[str, ...] = ()
     "Classes that lie in a single place: learnt there, or tested there, never both."
     repeats: tuple[Scores, ...] = ()
@@ -135,8 +137,8 @@ class Accuracy:
             said.append(f"No test pixel at all for: {', '.join(absent)}. Nothing is known about how well they do.")
         if self.unlearnt:
             said.append(
-                f"All pixels of {', '.join(self.unlearnt)} lie in blocks that were tested together: there was none "
-                "left to learn from, so a score of 0 tells of the labels, not of the classifier."
+                f"Tested where not one pixel of the class was left to learn from: {', '.join(self.unlearnt)}. What was "
+                "missed there tells of the labels, not of the classifier."
             )
         if few:
             said.append(
@@ -145,8 +147,8 @@ class Accuracy:
         if 0 < self.blocks < FEW_BLOCKS:
             said.append(
                 f"The {self.scores.samples:,} test pixels lie in only {self.blocks} "
-                f"{'block' if self.blocks == 1 else 'blocks'}: neighbouring pixels are alike, so the figures are "
-                "less certain than their number suggests."
+                f"{'place' if self.blocks == 1 else 'places'} ({self.place_words}): neighbouring pixels are alike, so "
+                "the figures are less certain than their number suggests."
             )
         if self.unmapped:
             said.append(f"{self.unmapped:,} labelled pixels have no data in the map and are not scored.")

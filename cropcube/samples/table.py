@@ -161,6 +161,19 @@ def coordinates(about: pd.DataFrame) -> NDArray[np.float64] | None:
     return None
 
 
+def place_numbers(lonlat: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return a number for each place (N, 2), the same in every table; places that round to the same have the same."""
+    east, north = ((lonlat + np.array([181, 91])) / SAME_PLACE_DEG).round().astype(np.int64).T
+    numbers: NDArray[np.int64] = (east << 32) + north
+    return numbers
+
+
+def coordinates_of(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return lon, lat (N, 2) of the places that `place_numbers` numbered; infinite of other numbers."""
+    lonlat = np.column_stack([numbers >> 32, numbers & 0xFFFFFFFF]) * SAME_PLACE_DEG - (181, 91)
+    return np.where((numbers >= 1 << 32)[:, None], lonlat, np.inf)
+
+
 def ground_blocks(lonlat: NDArray[np.float64], block_m: int) -> NDArray[np.int64]:
     """Return the number of the square of ground of about `block_m` a side that each place lies in, worldwide."""
     tall = block_m / METRES_PER_DEGREE
@@ -225,7 +238,4 @@ def _without_gaps(values_NBS: NDArray[np.float32]) -> NDArray[np.float32]:
 def _same_place(about: pd.DataFrame) -> NDArray[Any] | None:
     """Return a number of the place of each sample: of one field are those at the same coordinates."""
     lonlat = coordinates(about)
-    if lonlat is None:
-        return None
-    places: NDArray[Any] = np.unique((lonlat / SAME_PLACE_DEG).round().astype(np.int64), axis=0, return_inverse=True)[1]
-    return places
+    return None if lonlat is None else place_numbers(lonlat)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import rasterio
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.grid import inside
 from cropcube.domain.model_card import LabelSource, ModelCard, SplitRecord
 from cropcube.features.layout import feature_store_spec
 from cropcube.features.model_input import InputLayout
@@ -132,3 +134,15 @@ def train_forest(
         model_window=str(window or ""),
     )
     return save_model(folder or project.model_path, fitted.classifier, card, index)
+
+
+def write_labels(project: Project, path: Path, wrong_every: int = 0) -> None:
+    """Write the known classes of one tile as a class raster; every n-th row says another class."""
+    box = max((t.box(10) for t in project.spec.grid.tiles()), key=lambda b: int(inside(project.spec.region, b).sum()))
+    classes = known_classes(box)
+    if wrong_every:
+        classes[::wrong_every] = classes[::wrong_every] % len(LEGEND) + 1
+    codes = np.array([0, *LEGEND.codes], np.uint16)[classes]
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "nodata": 0, "height": box.height, "width": box.width}
+    with rasterio.open(path, "w", **profile, crs=box.lattice.crs, transform=box.transform) as file:
+        file.write(codes, 1)

@@ -28,6 +28,7 @@ from cropcube.samples.index import SETS, SampleIndex
 from cropcube.samples.label_rules import LabelRules
 from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
+from cropcube.samples.table import ground_blocks
 from tests.support.learning import LEFT, LEGEND, SIDE_M, SPEC, TOP, fields, make_project, write_features
 
 PUBLIC = Path(__file__).parents[2] / "data" / "point-series"
@@ -113,7 +114,8 @@ def test_a_table_of_other_bands_or_steps_is_refused_and_one_of_more_bands_is_not
     more = frame.drop(columns=[name for name in frame if "-ts11-" in name]).assign(end_date="2017-10-01")
     more.to_parquet(tmp_path / "more.parquet")
     summary = evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "more.parquet")), SERIAL)
-    assert summary.accuracy.scores.samples == 480
+    assert any("391 samples left out" in note for note in summary.notes)
+    assert summary.accuracy.scores.samples == 480 - 391
 
 
 def test_samples_of_classes_that_the_legend_lacks_are_left_out_and_named(tmp_path):
@@ -130,6 +132,38 @@ def test_samples_of_classes_that_the_legend_lacks_are_left_out_and_named(tmp_pat
     with pytest.raises(InvalidInputError, match="no class of the legend, only 42") as caught:
         evaluate(tmp_path, EvaluateOptions(table, folds=3), SERIAL)
     assert "maize" in caught.value.next_step
+
+
+def test_another_table_is_scored_where_the_model_has_not_learnt_only(tmp_path):
+    train(tmp_path, asked(WIDE, tmp_path))
+    card = read_card(tmp_path / "model")
+    frame = pd.read_parquet(WIDE)
+    frame[::-1].to_parquet(tmp_path / "turned.parquet")
+    own = evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=WIDE)), SERIAL).accuracy.scores
+    table = LabelFiles((), table=tmp_path / "turned.parquet")
+    summary = evaluate(tmp_path, EvaluateOptions(table), SERIAL)
+    assert summary.accuracy.scores.as_json() == own.as_json()
+    learnt = card.split.counts["train"], card.split.counts["validation"]
+    count = sum(sum(part.values()) for part in learnt)
+    assert f"{count:,} samples left out: in a place ({card.split.words}) of the model's" in "; ".join(summary.notes)
+    assert not summary.accuracy.unlearnt
+    place = ground_blocks(frame[["lon", "lat"]].to_numpy(), card.split.block_m)
+    index = load_samples(tmp_path / "model", card)
+    frame[np.isin(place, index.block[index.part == 0])].to_parquet(tmp_path / "learnt.parquet")
+    with pytest.raises(InvalidInputError, match=r"all [0-9]+ samples of learnt\.parquet lie in places") as caught:
+        evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "learnt.parquet")), SERIAL)
+    assert "--folds" in caught.value.next_step
+    with pytest.raises(UsageError, match="a boosting would have nothing to learn from"):
+        evaluate(tmp_path, EvaluateOptions(table, compare=("boosting",)), SERIAL)
+
+
+def test_a_table_without_places_is_scored_whole_with_a_word_of_warning(tmp_path):
+    train(tmp_path, asked(WIDE, tmp_path))
+    pd.read_parquet(WIDE).drop(columns=["lon", "lat"]).to_parquet(tmp_path / "t.parquet")
+    summary = evaluate(tmp_path, EvaluateOptions(LabelFiles((), table=tmp_path / "t.parquet")), SERIAL)
+    assert summary.accuracy.scores.samples == 480
+    assert any("places are not known" in note for note in summary.notes)
+    assert "seen" not in summary.accuracy.basis
 
 
 def test_tables_are_split_by_a_column_or_a_field_or_refused_without_places(tmp_path):

@@ -19,7 +19,9 @@ COUNTS = np.array([[40, 2, 0], [5, 30, 0], [0, 0, 0]])
 
 
 def accuracy(counts=COUNTS, name="CropNet", blocks=3) -> Accuracy:
-    return Accuracy(name, f"basis of {name}", scores(np.asarray(counts), ("wheat", NASTY, "rye")), blocks)
+    return Accuracy(
+        name, f"basis of {name}", scores(np.asarray(counts), ("wheat", NASTY, "rye")), blocks, "blocks of 160 m"
+    )
 
 
 def page(*accuracies: Accuracy) -> Page:
@@ -80,7 +82,7 @@ def test_classes_without_test_pixels_have_dashes_and_a_remark():
     said = accuracy()
     assert "No test pixel at all for: rye" in said.remarks()[0]
     assert any("Fewer than 100" in remark for remark in said.remarks())
-    assert any("only 3 blocks" in remark for remark in said.remarks())
+    assert any("only 3 places (blocks of 160 m)" in remark for remark in said.remarks())
     assert "nan" not in render(page()).lower().replace("nanmedian", "")
     assert "–" in Reader(render(page())).words
 

@@ -1,0 +1,122 @@
+"""Where a model has learnt: which pixels and which rows of tables lie in a place of its training or validation set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyproj import Transformer
+
+from cropcube.domain.lattice import FINEST_M, Lattice
+from cropcube.samples.index import NO_FIELD, SETS
+from cropcube.samples.places import BLOCKS, FIELD, with_patches
+from cropcube.samples.split import Blocks
+from cropcube.samples.table import ZONE, coordinates_of, ground_blocks, place_numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cropcube.domain.model_card import SplitRecord
+    from cropcube.samples.index import SampleIndex
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """The samples that decided a model: its training and validation sets.
+
+    A place is a block where the sets were dealt by blocks. Other groups (fields, regions, values of a column) have
+    numbers of their own in each file of labels, so that there a place is a pixel with the field around it.
+    """
+
+    index: SampleIndex
+    split: SplitRecord
+
+    @classmethod
+    def of(cls, index: SampleIndex, split: SplitRecord) -> Learnt:
+        """Return what decided a model whose samples are an index."""
+        tested = SETS.index("test")
+        return cls(index.select(index.part < tested), split)
+
+    @property
+    def of_table(self) -> bool:
+        """Whether the samples were rows of a table."""
+        return self.index.zones == (ZONE,)
+
+    @property
+    def words(self) -> str:
+        """What a place is."""
+        return self.split.words if self.split.by == BLOCKS else ("coordinates" if self.of_table else "pixels, fields")
+
+    @property
+    def known(self) -> bool:
+        """Whether the places are known: not if they are rows of a table without coordinates, dealt by a column."""
+        return self.split.by == BLOCKS or not self.of_table or bool((coordinates_of(self.index.field) <= 180).all())
+
+    def holds_pixels(self, index: SampleIndex) -> NDArray[np.bool_]:
+        """Return which labelled pixels of a project (N,) lie in a place of these samples, or in a field that has one.
+
+        Parameters
+        ----------
+        index
+            `field` is the feature of the labels that each pixel lies in.
+        """
+        same, held = np.zeros(len(index), dtype=bool), np.zeros(len(index), dtype=bool)
+        if self.split.by == FIELD:
+            index = with_patches(index)
+        for zone in index.zones:
+            mine, lattice = np.flatnonzero(index.in_zone(zone)), Lattice.named(zone)
+            row, col = index.row[mine].astype(np.int64), index.col[mine].astype(np.int64)
+            same[mine] = np.isin(_packed(row, col), _packed(*self._pixels(lattice)))
+            held[mine] = self._in_blocks(lattice, row, col)
+        return held | same | np.isin(index.field, index.field[same & (index.field != NO_FIELD)])
+
+    def holds_places(self, lonlat: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which places, (N, 2) lon and lat, are places of these samples."""
+        if self.of_table:
+            if self.split.by == BLOCKS:
+                return np.isin(ground_blocks(lonlat, self.split.block_m), self.index.block)
+            return np.isin(place_numbers(lonlat), self.index.field)
+        held = np.zeros(len(lonlat), dtype=bool)
+        for zone in self.index.zones:
+            lattice = Lattice.named(zone)
+            row, col = _pixels_of(lonlat, lattice)
+            held |= np.isin(_packed(row, col), _packed(*self._pixels(lattice))) | self._in_blocks(lattice, row, col)
+        return held
+
+    def _pixels(self, lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the pixels of a lattice, rows and columns, that hold samples."""
+        if self.of_table:
+            return _pixels_of(coordinates_of(self.index.field), lattice)
+        mine = self.index.in_zone(lattice.name)
+        return self.index.row[mine].astype(np.int64), self.index.col[mine].astype(np.int64)
+
+    def _in_blocks(self, lattice: Lattice, row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which pixels lie in a block of the samples."""
+        if self.split.by != BLOCKS:
+            return np.zeros(len(row), dtype=bool)
+        if self.of_table:
+            return np.isin(ground_blocks(_lonlat_of(row, col, lattice), self.split.block_m), self.index.block)
+        if lattice.name not in self.split.anchors:
+            return np.zeros(len(row), dtype=bool)
+        blocks = Blocks(self.split.block_m // FINEST_M, self.split.anchors)
+        return np.isin(blocks.of(lattice.name, row, col), self.index.block)
+
+
+def _packed(row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.int64]:
+    return (row << 32) + col
+
+
+def _pixels_of(lonlat: NDArray[np.float64], lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the row and column of the 10 m pixel that holds each place; (-1, -1) where the CRS does not reach."""
+    x, y = Transformer.from_crs(4326, lattice.crs, always_xy=True).transform(lonlat[:, 0], lonlat[:, 1])
+    there = np.isfinite(x) & np.isfinite(y)
+    row, col = np.full(len(lonlat), -1, np.int64), np.full(len(lonlat), -1, np.int64)
+    row[there] = np.floor((lattice.top_m - y[there]) / FINEST_M)
+    col[there] = np.floor((x[there] - lattice.left_m) / FINEST_M)
+    return row, col
+
+
+def _lonlat_of(row: NDArray[np.int64], col: NDArray[np.int64], lattice: Lattice) -> NDArray[np.float64]:
+    x, y = lattice.left_m + (col + 0.5) * FINEST_M, lattice.top_m - (row + 0.5) * FINEST_M
+    return np.column_stack(Transformer.from_crs(lattice.crs, 4326, always_xy=True).transform(x, y))
