@@ -267,6 +267,7 @@ def evaluate(
     classifier: str | None = None,
     compare: str | Iterable[str] | None = None,
     model: Place | None = None,
+    source: str = "features",
     quiet: bool = False,
 ) -> EvaluateSummary:
     """State the accuracy, and write the report."""
@@ -283,7 +284,7 @@ def evaluate(
     files = LabelFiles.of_words(_several(labels), _several(label_field), rules) if given else None
     asked = split is not None or block_m is not None or regions is not None
     rule = SplitRule(split or "blocks", block_m, _path(regions)) if asked else None
-    options = EvaluateOptions(files, folds, seeds, rule, classifier, names_in(compare or ()), _path(model))
+    options = EvaluateOptions(files, folds, seeds, rule, classifier, names_in(compare or ()), _path(model), source)
     return work(Path(project), options, RunOptions(quiet=quiet))
 
 

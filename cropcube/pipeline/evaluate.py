@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.config import find_project
 from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import CROP, legend_of
 from cropcube.domain.model_card import CLASSIFIERS
@@ -18,11 +20,12 @@ from cropcube.pipeline.commands import command
 from cropcube.pipeline.evaluate_notes import PIXELS, of_files
 from cropcube.pipeline.evaluate_table import evaluate_table
 from cropcube.pipeline.evaluate_unseen import is_of_training, unseen_labels
+from cropcube.pipeline.feature_sources import FEATURES, whole_source
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
 from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
-from cropcube.pipeline.sources import MAP, refuse_damaged
+from cropcube.pipeline.sources import CUBE, MAP, refuse_damaged
 from cropcube.pipeline.training_set import SHARED_FIELD, observed_samples
 from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
@@ -59,8 +62,14 @@ class EvaluateOptions:
     "Other kinds of classifier, scored on the same pixels and set beside it."
     model: Path | None = None
     "Model folder; None for the project's own."
+    origin: str = FEATURES
+    "What the samples' features are taken from: their store (`features`), or made from the `cube`."
 
     def __post_init__(self) -> None:
+        if self.origin not in (FEATURES, CUBE):
+            raise InvalidInputError(f"samples cannot be taken from {self.origin!r}", f"Use one of: {FEATURES}, {CUBE}.")
+        if self.origin != FEATURES and self.labels is not None and self.labels.table is not None:
+            raise UsageError("--from and --table are both given, and a table has its own series", "Leave one out.")
         wrong = [kind for kind in (self.classifier, *self.compare) if kind is not None and kind not in CLASSIFIERS]
         if wrong:
             raise InvalidInputError(f"classifier {wrong[0]!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}.")
@@ -158,8 +167,7 @@ def evaluate(
     if is_of_other_model(project, digest_of(card)):
         notes.append(OTHER_MODEL)
     digests = (("Model", digest_of(card)), ("Labels", card.labels.digest), ("Project", project.spec.digest))
-    source = judged.source if Store.exists(project.features_path(card.feature)) else None
-    said = command("evaluate", options)
+    said, source = command("evaluate", options), judged.source_if_any
     files = write_report(ReportInput(project, card, index, legend, accuracies, digests, judged.layout, source, said))
     return EvaluateSummary(accuracies[0], accuracies[1:], files, options.folds, tuple(notes))
 
@@ -172,17 +180,27 @@ class _Judged:
     folder: Path
     card: ModelCard
     layout: InputLayout
+    origin: str
 
-    @property
+    @cached_property
     def source(self) -> OnGrid:
         """The features that it takes."""
-        return OnGrid(StoredFeatures(open_model_features(self.project, self.card)))
+        if self.origin == FEATURES:
+            return OnGrid(StoredFeatures(open_model_features(self.project, self.card)))
+        spec = FeatureSpec.from_dict(self.card.feature_spec)
+        return OnGrid(whole_source(self.project, spec, self.origin, processors()))
+
+    @property
+    def source_if_any(self) -> OnGrid | None:
+        """The same; None if they are not there, as after the map was made from the catalogue."""
+        there = self.project.features_path(self.card.feature) if self.origin == FEATURES else self.project.cube_path
+        return self.source if Store.exists(there) else None
 
 
 def _judge(project: Project, options: EvaluateOptions) -> _Judged:
     folder = (options.model or project.model_path).resolve()
     card = read_card(folder)
-    return _Judged(project, folder, card, check_fit(project, card, folder))
+    return _Judged(project, folder, card, check_fit(project, card, folder), options.origin)
 
 
 def _trained_samples(judged: _Judged) -> SampleIndex:

@@ -78,9 +78,7 @@ def contents(project: Project, spec: FeatureSpec, origin: str) -> dict[str, Tile
     if origin == FEATURES:
         return dict(_recorded(project, spec))
     if origin == CUBE:
-        if not Store.exists(project.cube_path):
-            raise MissingError(f"{project.root} has no cube yet", "Run `cropcube build` first, or use --from catalog.")
-        refuse_damaged(project, CUBE)
+        _check_cube(project)
     builds = Builds.done(project) if origin == CUBE else Builds.planned(project)
     return {
         f"{zone.lattice.name}/{tile.name}": _content(project, spec, builds, (zone, tile))
@@ -165,8 +163,11 @@ def whole_source(project: Project, spec: FeatureSpec, origin: str, threads: int 
     ------
     MissingError
         If they are not there; the message names the command that makes them.
+    ReadError
+        If something of the cube is gone that was written.
     """
     if origin == CUBE:
+        _check_cube(project)
         cube = Store.open(project.cube_path, threads=threads)
         return MadeFeatures(CubeObserving(cube), spec, project.spec.season, threads)
     path = project.features_path(spec.name)
@@ -176,6 +177,12 @@ def whole_source(project: Project, spec: FeatureSpec, origin: str, threads: int 
             f"Run `{features_command(spec)}` first, or use --from cube or --from catalog.",
         )
     return StoredFeatures(Store.open(path, threads=threads))
+
+
+def _check_cube(project: Project) -> None:
+    if not Store.exists(project.cube_path):
+        raise MissingError(f"{project.root} has no cube yet", "Run `cropcube build` first, or use --from catalog.")
+    refuse_damaged(project, CUBE)
 
 
 def tile_source(

@@ -68,7 +68,7 @@ def open_model_features(project: Project, card: ModelCard) -> Store:
     if not Store.exists(path):
         raise MissingError(
             f"{project.root} has no features {spec.name}, which the model takes",
-            f"Run `{features_command(spec)}` first.",
+            f"Run `{features_command(spec)}` first, or use --from cube.",
         )
     refuse_damaged(project, spec.name)
     return Store.open(path)

@@ -63,6 +63,10 @@ def evaluate(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="Model folder (default: the project's own, model/).")
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option("--from", metavar="features|cube", help="Where features come from: their store, or on the fly."),
+    ] = "features",
     project: ProjectOption = Path("."),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -81,7 +85,7 @@ def evaluate(
     files = LabelFiles.of_words(labels or (), label_field or (), rules) if labels or table else None
     asked = split is not None or block_m is not None or regions is not None
     rule = SplitRule(split or "blocks", block_m, regions) if asked else None
-    options = EvaluateOptions(files, folds, seeds, rule, classifier, tuple(compare or ()), model)
+    options = EvaluateOptions(files, folds, seeds, rule, classifier, tuple(compare or ()), model, source)
     summary = run_evaluate(project, options, RunOptions(quiet=quiet or as_json))
     for said in (*summary.notes, *summary.accuracy.remarks()):
         show.note(f"note: {said}")

@@ -24,9 +24,8 @@ from cropcube.observations.extent import touched
 from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.provenance import provenance
 from cropcube.pipeline.status import status
-from cropcube.pipeline.train import train
 from cropcube.run.options import RunOptions
-from tests.support import console, small_job
+from tests.support import console
 from tests.support.granules import EPSG, LEFT_M, TOP_M, region_text, tree_bytes
 from tests.support.small_build import SERIAL, built
 from tests.support.small_job import ANNUAL, HARMONIC, MEDIAN, bare, half_mask, learn
@@ -336,20 +335,6 @@ def test_tiles_without_features_end_with_an_error_and_keep_the_others(project: P
 def test_a_source_that_is_not_known_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="'moon'"):
         PredictOptions(origin="moon")
-
-
-@pytest.mark.parametrize("classifier", ["forest", "cropnet"])
-def test_a_model_learnt_from_the_cube_is_the_same(cube: Path, tmp_path: Path, classifier: str) -> None:
-    root = tmp_path / "project"
-    shutil.copytree(cube, root)
-    learn(root, MEDIAN, classifier)
-    before = tree_bytes(root / "model")
-    shutil.rmtree(root / "model")
-    summary = train(root, small_job.options(root.parent, MEDIAN, classifier, "cube"))
-    assert not summary.reused
-    found = {name: content for name, content in tree_bytes(root / "model").items() if name.startswith("weights")}
-    assert found == {name: content for name, content in before.items() if name.startswith("weights")}
-    assert train(root, small_job.options(root.parent, MEDIAN, classifier)).reused
 
 
 def spoil_tensors(folder: Path, change) -> None:
