@@ -1,7 +1,7 @@
 """Another place: what is learnt on one square of Flanders is mapped on another, 70 km away; a table in Markdown.
 
 Usage: python benchmarks/compare_transfer.py [--seeds 5] [--classifiers cropnet:default,cropnet:local,forest]
-       [--windows all,04-01/10-28] [--features median-15d] [--folder DIR]
+       [--windows all,growing] [--features median-15d] [--folder DIR]
 
 Both shipped squares are projects of their 20 m bands, season 2018-12 to 2019-11. `cropcube train` learns on one with
 what it deals to the training set (blocks of 160 m), `cropcube predict --model` maps the other, and the map is scored on
@@ -56,11 +56,10 @@ class Attempt:
 
     def model(self, place: Place, folder: Path, seed: int) -> Path:
         """Learn on a place; return the model's folder."""
-        window = None if self.window == "all" else self.window
         path = folder / f"{self.classifier}-{self.recipe}-{self.window.replace('/', '_')}-{self.features}-{seed}"
         cropcube.train(
             place.root, labels=place.labels, legend=place.legend, features=self.features,
-            classifier=self.classifier, recipe=self.recipe, model_window=window, block_m=BLOCK_M, seed=seed,
+            classifier=self.classifier, recipe=self.recipe, model_window=self.window, block_m=BLOCK_M, seed=seed,
             model=path, quiet=True,
         )  # fmt: skip
         return path
@@ -83,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--classifiers", default="cropnet:default,cropnet:local,forest,boosting")
-    parser.add_argument("--windows", default="all,04-01/10-28")
+    parser.add_argument("--windows", default="all,growing")
     parser.add_argument("--features", default="median-15d")
     parser.add_argument("--folder", type=Path, help="where projects are made and kept (default: a scratch folder)")
     said = parser.parse_args()

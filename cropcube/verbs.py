@@ -207,7 +207,7 @@ def train(
     }  # fmt: skip
     files = LabelFiles.of_words(_several(labels), _several(label_field), rules)
     rule = SplitRule(split, block_m, _path(regions))
-    window = window_of_words(model_window, recipe)
+    window = window_of_words(model_window, recipe, classifier)
     options = TrainOptions(
         files,
         _path(legend),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from cropcube.domain.model_window import GROWING
 from cropcube.domain.words import given_options
 from cropcube.errors import InvalidInputError
 from cropcube.model.augment import AUGMENTATIONS, Augmentation
@@ -33,7 +34,7 @@ class Recipe:
 
     fit: Mapping[str, Any]
     "Of CropNet, other than the defaults of `FitOptions`."
-    model_window: str | None = None
+    model_window: str = GROWING
     "Part of the season that the model sees, where the user says nothing."
 
 

@@ -64,8 +64,10 @@ class ShownModel:
             found.append(f"Not tested on {', '.join(untested)}: no sample in the test places.")
         if card.calibration is None:
             found.append("Confidence is not calibrated: no place was left for validation.")
+        seen = f" from {card.model_window}" if card.model_window else ""
         found.append(
-            f"Takes {card.sensor}, {len(card.steps)} steps of {card.feature}; learnt in {card.region}, {card.season}: "
+            f"Takes {card.sensor}, {len(card.steps)} steps of {card.feature}{seen}; learnt in {card.region}, "
+            f"{card.season}: "
             "elsewhere, score it on labels of that place first."
         )
         return tuple(found)

@@ -12,7 +12,7 @@ import numpy as np
 from cropcube.config import find_project
 from cropcube.cube.ledger import digest
 from cropcube.domain.model_card import CLASSIFIERS, ModelCard
-from cropcube.domain.model_window import ModelWindow
+from cropcube.domain.model_window import ALL, GROWING, ModelWindow
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.calibration import calibrate
@@ -66,8 +66,8 @@ class TrainOptions:
     "Its seed deals the samples too."
     model: Path | None = None
     "Folder to write; None = the project's own."
-    model_window: ModelWindow | None = None
-    "Part of the season that the model sees; None for all of it."
+    model_window: str = ALL
+    "Part of the season that the model sees: `all`, MM-DD/MM-DD, or its `growing` season (see `growing_season`)."
     tensorboard: bool = False
     "Whether TensorBoard's files are written beside the model."
     origin: str = FEATURES
@@ -80,6 +80,8 @@ class TrainOptions:
             raise InvalidInputError(
                 f"classifier {self.classifier!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}."
             )
+        if self.model_window not in (ALL, GROWING):
+            ModelWindow.parse(self.model_window)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class TrainSummary:
             "features": card.feature,
             "bands": list(card.bands),
             "steps": len(card.steps),
+            "model_window": card.model_window or None,
             "options": card.options,
             "split": {"by": card.split.by, "block_m": card.split.block_m, "groups": card.split.groups},
             "samples": card.split.counts,
@@ -197,7 +200,7 @@ def _made_of(job: TrainingSet, options: TrainOptions) -> str:
     return digest(
         REVISION, job.origin.digest, options.classifier, options.fit.for_card(options.classifier),
         _versions(options.classifier), job.spec.as_dict(), job.features_digest,
-        tuple(job.samples.legend.as_json()), asdict(job.source), asdict(job.split), _said(options.model_window),
+        tuple(job.samples.legend.as_json()), asdict(job.source), asdict(job.split), str(job.model_window or ""),
     )  # fmt: skip
 
 
@@ -256,24 +259,20 @@ def _card(job: TrainingSet, fitted: Fitted, options: TrainOptions) -> ModelCard:
         calibration=_calibrated(fitted, job.samples.of_set("validation"), options.fit.threads),
         features_digest=job.features_digest,
         made_of=_made_of(job, options),
-        model_window=_said(options.model_window),
+        model_window=str(job.model_window or ""),
         command=command("train", replace(options, model=None), usual_options(options.classifier)),
     )
 
 
-def window_of_words(model_window: str | None, recipe: str | None) -> ModelWindow | None:
-    """Return the part of the season that is said, or the recipe's; None for all of it (`all`)."""
-    said = model_window or recipe_of(recipe).model_window
-    return None if said in (None, "all") else ModelWindow.parse(said)
-
-
-def _said(window: ModelWindow | None) -> str:
-    return str(window) if window else ""
+def window_of_words(model_window: str | None, recipe: str | None, classifier: str) -> str:
+    """Return the part of the season that is said, else CropNet's recipe's, else all of it."""
+    return model_window or (recipe_of(recipe).model_window if classifier == "cropnet" else ALL)
 
 
 def usual_options(classifier: str) -> TrainOptions:
     """Return the options of a command that says no more than its labels and the kind of classifier."""
-    return TrainOptions(LabelFiles((Path("FILE"),)), fit=FitOptions.of_words(classifier, {}))
+    window = window_of_words(None, None, classifier)
+    return TrainOptions(LabelFiles((Path("FILE"),)), fit=FitOptions.of_words(classifier, {}), model_window=window)
 
 
 def _versions(classifier: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import LabelSource, SplitRecord
+from cropcube.domain.model_window import window_of
 from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError
 from cropcube.features.layout import feature_spec_of
@@ -27,12 +28,13 @@ from cropcube.samples.places import BLOCKS, SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.series_table import read_series
 from cropcube.samples.split import LEFT_OUT, places, three_sets
-from cropcube.samples.table import table_samples
+from cropcube.samples.table import coordinates, table_samples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cropcube.config import Project
+    from cropcube.domain.model_window import ModelWindow
     from cropcube.features.source import FeatureSource
     from cropcube.pipeline.train import TrainOptions
     from cropcube.samples.split import Blocks
@@ -67,12 +69,16 @@ class TrainingSet:
     "Tiles with samples on unfinished builds."
     empty_bands: tuple[str, ...] = ()
     "Bands of a table without a single value."
+    model_window: ModelWindow | None = None
+    "What of the season the model sees; None = all."
 
 
 def of_project(project: Project, options: TrainOptions) -> TrainingSet:
     """Read and check everything but the samples' features; they are pixels of a project."""
     spec, features = _features(project, options)
-    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor, options.model_window)
+    season = project.spec.season
+    window = window_of(options.model_window, spec, season, project.spec.region.geometry.centroid.y)
+    layout = InputLayout.of(spec, season, project.spec.sensor, window)
     if isinstance(features, StoredFeatures):
         check_store(features.store, layout)
     legend = read_legend(options.legend)
@@ -88,7 +94,7 @@ def of_project(project: Project, options: TrainOptions) -> TrainingSet:
     origin = Origin(project.spec.sensor.name, project.spec.region.name, str(project.spec.season), project.spec.digest)
     unfinished = tuple(place for place, tile in tiles.items() if tile.unfinished)
     features_digest = digest(*(tile.digest for tile in tiles.values()))
-    return TrainingSet(origin, spec, samples, source, split, features_digest, unfinished)
+    return TrainingSet(origin, spec, samples, source, split, features_digest, unfinished, (), window)
 
 
 def of_table(path: Path, options: TrainOptions) -> TrainingSet:
@@ -103,7 +109,10 @@ def of_table(path: Path, options: TrainOptions) -> TrainingSet:
     """
     legend = read_legend(options.legend)
     series = read_series(path, options.feature)
-    found = table_samples(path, series, legend, options.labels.rules.fields, options.model_window)
+    lonlat = coordinates(series.about)
+    latitude = None if lonlat is None else float(lonlat[:, 1].mean())
+    window = window_of(options.model_window, series.spec, series.season, latitude)
+    found = table_samples(path, series, legend, options.labels.rules.fields, window)
     index, blocks = grouped_rows(path, found, options.split)
     samples, split, away = dealt(
         Samples(found.source, found.layout, index, legend), blocks, options.split, options.fit.seed
@@ -112,7 +121,7 @@ def of_table(path: Path, options: TrainOptions) -> TrainingSet:
     sha256 = options.labels.digest
     source = LabelSource(path.name, sha256, found.label_field, {**counts, **away})
     origin = Origin(SENTINEL2.name, path.name, str(series.season), sha256)
-    return TrainingSet(origin, series.spec, samples, source, split, sha256, (), found.empty_bands)
+    return TrainingSet(origin, series.spec, samples, source, split, sha256, (), found.empty_bands, window)
 
 
 def observed_samples(samples: Samples) -> tuple[Samples, dict[str, int]]:

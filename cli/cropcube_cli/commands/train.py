@@ -64,7 +64,9 @@ def train(
     model_window: Annotated[
         str | None,
         typer.Option(
-            "--model-window", metavar="MM-DD/MM-DD", help="Part of the season that the model sees (all), any year."
+            "--model-window",
+            metavar="growing|all|MM-DD/MM-DD",
+            help="Part of the season that the model sees, any year (CropNet: growing; others: all).",
         ),
     ] = None,
     augment: Annotated[
@@ -148,7 +150,7 @@ def train(
         "table": table,
     }  # fmt: skip
     files = LabelFiles.of_words(labels or (), label_field or (), rules)
-    rule, window = SplitRule(split, block_m, regions), window_of_words(model_window, recipe)
+    rule, window = SplitRule(split, block_m, regions), window_of_words(model_window, recipe, classifier)
     options = TrainOptions(files, legend, features, classifier, rule, fit, model, window, tensorboard, source)
     summary = run_train(project, options, progress=None if quiet else _say_epoch)
     for warning in summary.warnings:
@@ -175,6 +177,8 @@ def _render(console: Console, summary: TrainSummary) -> None:
             f"validation: overall accuracy {summary.scores.overall_accuracy:.3f}, "
             f"macro-F1 {summary.scores.macro_f1:.3f} (commonest class alone: {summary.majority_accuracy:.3f})"
         )
+    if card.model_window:
+        console.print(f"the model sees {card.model_window} of the season: {len(card.steps)} steps from {card.steps[0]}")
     if summary.best_epoch:
         console.print(f"kept epoch {summary.best_epoch} of {card.options['epochs']}")
     stood = " (stood already, made of the same)" if summary.reused else ""

@@ -1,6 +1,6 @@
 """Which windows of time a model sees: by calendar days, in any year."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -25,16 +25,31 @@ def test_the_papers_window_has_43_steps_of_five_days_from_day_121():
     assert date(2021, 5, 1).timetuple().tm_yday == 121
 
 
-def test_the_first_window_that_starts_on_or_after_the_day_begins():
+def test_the_window_that_starts_nearest_to_the_day_is_the_first():
     season = Season.parse("2018-12-01/2019-11-30")
     window = PAPER.steps_of(FIVE, season)
-    assert starts(FIVE, season, window) == [date(2019, 5, 5), date(2019, 11, 26)]
+    assert window[1] - window[0] == 43
+    assert starts(FIVE, season, window) == [date(2019, 4, 30), date(2019, 11, 26)]
+    late = Season.parse("2019-05-03/2019-12-20")
+    assert starts(FIVE, late, PAPER.steps_of(FIVE, late)) == [date(2019, 5, 3), date(2019, 11, 24)]
+    with pytest.raises(InvalidInputError):
+        PAPER.steps_of(FIVE, Season.parse("2019-05-04/2019-12-20"))
+
+
+@pytest.mark.parametrize("days", [5, 15, 30])
+@pytest.mark.parametrize("start", [date(2018, 11, 1) + timedelta(days=3 * place) for place in range(20)])
+def test_the_same_steps_of_any_season_lie_at_the_same_days_within_half_a_step(days, start):
+    spec, window = FeatureSpec("median", window_days=days), ModelWindow.parse("04-01/10-28")
+    season = Season(start, start + timedelta(days=365))
+    first, last = window.steps_of(spec, season)
+    assert abs((spec.window_starts(season)[first] - date(2019, 4, 1)).days) <= days / 2
+    assert window.same_steps_of(spec, season, last - first) == (first, last)
 
 
 def test_a_window_may_pass_the_turn_of_the_year():
     season = Season.parse("2022-07-01/2023-07-01")
     window = ModelWindow.parse("10-01/04-01").steps_of(FIVE, season)
-    assert starts(FIVE, season, window) == [date(2022, 10, 4), date(2023, 3, 28)]
+    assert starts(FIVE, season, window) == [date(2022, 9, 29), date(2023, 3, 28)]
 
 
 @pytest.mark.parametrize("season", ["2021-06-01/2022-01-01", "2021-01-01/2021-09-01", "2021-12-01/2022-04-01"])
@@ -54,7 +69,7 @@ def test_another_season_gives_as_many_steps_or_is_refused():
     assert window[1] - window[0] == 43
     assert starts(FIVE, leap, window)[0] == date(2024, 5, 1)
     with pytest.raises(ModelMismatchError, match=r"takes 43 windows of 5 days from 2019-05-01, .* has 42"):
-        PAPER.same_steps_of(FIVE, Season.parse("2018-12-01/2019-11-30"), 43)
+        PAPER.same_steps_of(FIVE, Season.parse("2018-12-01/2019-11-24"), 43)
 
 
 @pytest.mark.parametrize("text", ["", "05-01", "2019-05-01/2019-12-01", "5-1/12-1", "13-01/12-01", "02-30/03-10"])

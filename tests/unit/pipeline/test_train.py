@@ -13,66 +13,34 @@ from shapely.geometry import box
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
-from cropcube.domain.model_window import ModelWindow
-from cropcube.errors import CropcubeError, InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.source import StoredFeatures
-from cropcube.model.augment import Augmentation
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.model.classifier import classify
-from cropcube.model.diary import WORK_FILE
-from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
 from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles
 from cropcube.pipeline.model_check import check_fit
-from cropcube.pipeline.train import TrainOptions, train
+from cropcube.pipeline.train import train
 from cropcube.pipeline.training_set import SHARED_FIELD, UNOBSERVED
 from cropcube.samples.index import SETS
 from cropcube.samples.labels import OVERLAP
 from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
-from tests.support.learning import DARK_EVERY, LEFT, SIDE_M, SPEC, TOP, fields, make_project, write_features
-
-FAST = FitOptions(width=8, epochs=2, batch=32, learning_rate=5e-3, trees=10, threads=1, augment=None)
-LEGEND_CSV = "code,name,colour\n1200,Maize,#f5c542\n1110,Winter wheat,#c98a3b\n9120,Grass,#4daf4a\n77,Hops\n"
-AUGMENTED = Augmentation(copies=1, original=False, shift_days=20)
-CODES = {1: 1200, 2: 1110, 3: 9120}
+from tests.support.field_project import FAST, labelled_project
+from tests.support.field_project import training_options as options
+from tests.support.learning import DARK_EVERY, LEFT, SIDE_M, SPEC, TOP, fields
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A project with features, labels of every field and a legend; never written to by a test."""
-    project = make_project(tmp_path_factory.mktemp("train") / "project")
-    write_features(project)
-    lattice = project.spec.grid.zones[0].lattice
-    whole = lattice.box_of_bounds((LEFT, TOP - SIDE_M, LEFT + SIDE_M, TOP), 10)
-    classes = fields(whole)
-    shapes, codes = [], []
-    for row in range(-(whole.row % 8), whole.height, 8):
-        for col in range(-(whole.col % 8), whole.width, 8):
-            left, top = LEFT + 10 * col, TOP - 10 * row
-            shapes.append(box(left + 12, top - 68, left + 68, top - 12))
-            codes.append(CODES[int(classes[max(row, 0), max(col, 0)])])
-    gpd.GeoDataFrame({"crop": codes, "farm": "x"}, geometry=shapes, crs=32631).to_file(project.root / "fields.gpkg")
-    (project.root / "legend.csv").write_text(LEGEND_CSV)
-    return project
+    return labelled_project(tmp_path_factory.mktemp("train") / "project")
 
 
 @pytest.fixture
 def project(made, tmp_path):
     shutil.copytree(made.root, tmp_path / "project")
     return replace(made, root=tmp_path / "project")
-
-
-def options(project, **changes):
-    given = TrainOptions(
-        LabelFiles.of(project.root / "fields.gpkg", "crop"),
-        project.root / "legend.csv",
-        SPEC.name,
-        "forest",
-        SplitRule(block_m=160),
-        FAST,
-    )
-    return replace(given, **changes)
 
 
 @pytest.mark.parametrize("classifier", ["forest", "cropnet"])
@@ -371,55 +339,3 @@ def test_the_command_prints_a_table(project, capsys):
     out, _ = capsys.readouterr()
     assert "Winter wheat" in out
     assert "macro-F1" in out
-
-
-def test_a_model_window_is_learnt_recorded_and_tells_models_apart(project):
-    window = ModelWindow.parse("03-15/04-25")
-    short = options(project, classifier="cropnet", model_window=window, fit=replace(FAST, augment=AUGMENTED))
-    card = train(project.root, short).card
-    assert (card.model_window, len(card.steps)) == ("03-15/04-25", 4)
-    assert train(project.root, short).reused
-    assert (project.model_path / "log.csv").read_text().count("\n") == 1 + FAST.epochs
-    assert not (project.model_path / WORK_FILE).exists()
-    again = train(project.root, replace(short, model_window=None))
-    assert not again.reused
-    assert len(again.card.steps) == 7
-
-
-def test_what_augmentation_takes_from_beyond_the_season_is_said(project):
-    fit = replace(FAST, augment=AUGMENTED)
-    summary = train(project.root, options(project, classifier="cropnet", fit=fit))
-    assert any("lay outside the season and was held" in warning for warning in summary.warnings)
-    assert summary.card.options["augment"]["scale_days"] == 15  # a quarter of the window of 60 days
-
-
-def test_a_fit_that_breaks_down_leaves_a_model_of_its_best_epoch_and_the_one_that_stood(project, monkeypatch):
-    from cropcube.model import fit_cropnet
-
-    train(project.root, options(project, classifier="cropnet", fit=FAST))
-    stood = {path.name: path.read_bytes() for path in project.model_path.iterdir()}
-    original = fit_cropnet._Fit._learn
-
-    def poisoned(self, number):
-        if number == 2:
-            self.loss_of.weight.fill_(np.nan)
-        return original(self, number)
-
-    monkeypatch.setattr(fit_cropnet._Fit, "_learn", poisoned)
-    with pytest.raises(CropcubeError, match="the loss is nan in epoch 2, batch 1") as caught:
-        train(project.root, options(project, classifier="cropnet", fit=replace(FAST, seed=1)))
-    assert f"is kept as a model in {project.model_path / 'last-good'}" in caught.value.next_step
-    assert {path.name: path.read_bytes() for path in project.model_path.iterdir() if path.name in stood} == stood
-    kept, card = load_model(project.model_path / "last-good")
-    assert card.options["best_epoch"] == 1
-    assert kept.classes == len(card.legend)
-    assert card.made_of != load_model(project.model_path)[1].made_of
-
-
-def test_a_model_that_is_no_better_than_one_class_is_said(project):
-    wild = replace(FAST, learning_rate=9.0, epochs=1)
-    summary = train(project.root, options(project, classifier="cropnet", fit=wild))
-    assert (summary.scores.overall_accuracy <= summary.majority_accuracy) == any(
-        "no better than" in warning for warning in summary.warnings
-    )
-    assert any("no better than" in warning for warning in summary.warnings)

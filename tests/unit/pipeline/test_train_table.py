@@ -12,7 +12,6 @@ import pytest
 from shapely.geometry import Point
 
 from cropcube.cube.store import Store
-from cropcube.domain.model_window import ModelWindow
 from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.features.model_input import InputLayout
 from cropcube.features.source import StoredFeatures
@@ -225,7 +224,7 @@ def test_what_extract_wrote_of_medians_trains_as_the_store_does(tmp_path):
     wanted = np.lexsort(inputs.reshape(len(index), -1).T)
     np.testing.assert_array_equal(found.source.values_NBS[order], inputs[wanted])
     assert predict(project.root, PredictOptions(), SERIAL).feature == SPEC.name  # the model fits the project
-    window = ModelWindow.parse("03-11/04-20")
+    window = "03-11/04-20"
     narrow = train(
         project.root,
         TrainOptions(table, legend, classifier="forest", split=split, fit=FAST, model_window=window),
