@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from cropcube.domain.lattice import PixelBox
-from cropcube.domain.map_product import CLEAR_COUNT, CONFIDENCE, CROP, DTYPES, MARGIN, NO_DATA
+from cropcube.domain.map_product import CLEAR_COUNT, CONFIDENCE, CROP, MARGIN, NO_DATA, PROBABILITY
 from cropcube.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
     from cropcube.cube.store import Store
     from cropcube.domain.legend import Legend
 
-LAYERS = {"crop": CROP, "confidence": CONFIDENCE, "margin": MARGIN, "clear-count": CLEAR_COUNT}
+LAYERS = {
+    "crop": CROP, "confidence": CONFIDENCE, "margin": MARGIN, "clear-count": CLEAR_COUNT, "probability": PROBABILITY
+}  # fmt: skip
 """What can be exported: the word on the command line, and the array."""
 BLOCK_PX = 512
-_WINDOW_PX = 6 * BLOCK_PX
+_WINDOW_BLOCKS = 36
+"""Blocks of one band that are held at once."""
 _CACHE_BYTES = 128 * 2**20
 
 
@@ -40,13 +44,18 @@ class CogSpec:
     """What one file holds."""
 
     array: str
-    "`crop`, `confidence`, `margin` or `clear_count`."
+    "`crop`, `confidence`, `margin`, `clear_count` or `probability`, which has a band for each class."
     box: PixelBox
     "Its pixels."
     legend: Legend
     "Names and colours of the classes."
     tags: Mapping[str, str] = field(default_factory=dict)
     "How the map was made."
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """What each band of the file is."""
+        return self.legend.names if self.array == PROBABILITY else (self.array,)
 
 
 def write_cog(store: Store, spec: CogSpec, target: Path) -> int:
@@ -75,7 +84,7 @@ def write_cog(store: Store, spec: CogSpec, target: Path) -> int:
     """
     scratch = _scratch_beside(target)
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO"):
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
             plain, done = scratch / "plain.tif", scratch / "cog.tif"
             checksums = _write_plain(store, spec, plain)
             rasterio.shutil.copy(str(plain), str(done), driver="COG", **_cog_options(spec))
@@ -105,25 +114,32 @@ def _scratch_beside(target: Path) -> Path:
 
 
 def _write_plain(store: Store, spec: CogSpec, path: Path) -> list[int]:
-    """Write a tiled GeoTIFF without overviews, what the COG driver reads from; return the checksum of each piece."""
+    """Write a tiled GeoTIFF without overviews, what the COG driver reads from; return the checksum of each piece.
+
+    A probability of 0 is a value, which averaging must not leave out: its pixels without data are masked instead.
+    """
+    masked = spec.array == PROBABILITY
     profile: dict[str, Any] = {
-        "driver": "GTiff", "dtype": DTYPES[spec.array], "count": 1, "nodata": NO_DATA,
+        "driver": "GTiff", "dtype": store.array(spec.array, spec.box.resolution_m).dtype, "count": len(spec.bands), "nodata": None if masked else NO_DATA,
         "width": spec.box.width, "height": spec.box.height,
         "crs": spec.box.lattice.crs, "transform": spec.box.transform,
         "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX,
-        "compress": "deflate", "zlevel": 1, "sparse_ok": True, "bigtiff": "if_safer",
+        "compress": "deflate", "zlevel": 1, "sparse_ok": True, "bigtiff": "if_safer", "photometric": "minisblack",
     }  # fmt: skip
     checksums = []
     with rasterio.open(path, "w", **profile) as file:
-        file.set_band_description(1, spec.array)
+        for number, name in enumerate(spec.bands, 1):
+            file.set_band_description(number, name)
         file.update_tags(**_tags(spec))
         if spec.array == CROP:
             file.write_colormap(1, colour_table(spec.legend))
-        for piece in _pieces(spec.box):
-            values = store.read(spec.box.lattice.name, spec.array, piece)
+        for piece in _pieces(spec):
+            values, window = store.read(piece.lattice.name, spec.array, piece), _window(piece, spec.box)
             checksums.append(zlib.crc32(values.tobytes()))
             if values.any():
-                file.write(values, 1, window=_window(piece, spec.box))
+                file.write(values.reshape(len(spec.bands), *piece.shape), window=window)
+            if masked:
+                file.write_mask(store.read(piece.lattice.name, CROP, piece) != NO_DATA, window=window)
     return checksums
 
 
@@ -139,13 +155,13 @@ def _check(path: Path, spec: CogSpec, checksums: list[int]) -> None:
     """
     with rasterio.open(path) as file:
         overviews = len(file.overviews(1))
-        for piece, wanted in zip(_pieces(spec.box), checksums, strict=True):
-            if zlib.crc32(file.read(1, window=_window(piece, spec.box)).tobytes()) != wanted:
+        for piece, wanted in zip(_pieces(spec), checksums, strict=True):
+            if zlib.crc32(file.read(window=_window(piece, spec.box)).tobytes()) != wanted:
                 raise OSError("it does not read back as it was written")
     for level in range(overviews):
         with rasterio.open(path, overview_level=level) as file:
             for _, window in file.block_windows(1):
-                file.read(1, window=window)
+                file.read(window=window)
 
 
 def colour_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:
@@ -156,11 +172,12 @@ def colour_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:
     return table
 
 
-def _pieces(box: PixelBox) -> Iterator[PixelBox]:
+def _pieces(spec: CogSpec) -> Iterator[PixelBox]:
     """Yield windows that cut no block of the file, row by row."""
-    for row in range(0, box.height, _WINDOW_PX):
-        for col in range(0, box.width, _WINDOW_PX):
-            height, width = min(_WINDOW_PX, box.height - row), min(_WINDOW_PX, box.width - col)
+    box, side = spec.box, BLOCK_PX * max(1, math.isqrt(_WINDOW_BLOCKS // len(spec.bands)))
+    for row in range(0, box.height, side):
+        for col in range(0, box.width, side):
+            height, width = min(side, box.height - row), min(side, box.width - col)
             yield PixelBox(box.lattice, box.resolution_m, box.row + row, box.col + col, height, width)
 
 
@@ -170,7 +187,7 @@ def _window(piece: PixelBox, whole: PixelBox) -> Window:
 
 def _tags(spec: CogSpec) -> dict[str, str]:
     tags = {"AREA_OR_POINT": "Area", **spec.tags}
-    if spec.array == CROP:
+    if spec.array in (CROP, PROBABILITY):
         tags["legend"] = json.dumps(spec.legend.as_json(), ensure_ascii=False)
         tags |= {f"class_{value}": entry.name for value, entry in enumerate(spec.legend.classes, 1)}
     return tags

@@ -29,7 +29,7 @@ class ExportOptions:
     cog: Path
     "The file; with several zones each one's name goes before the suffix."
     layer: str = "crop"
-    "`crop`, `confidence` or `clear-count`."
+    "`crop`, `confidence`, `margin`, `clear-count`, or `probability` with a band for each class."
 
     def __post_init__(self) -> None:
         if self.layer not in LAYERS:
@@ -94,7 +94,7 @@ def export(project_root: Path, options: ExportOptions, run: RunOptions | None = 
     Raises
     ------
     MissingError
-        If there is no map, or not one tile of it is done.
+        If there is no map, not one tile of it is done, or it has no probabilities and they are wanted.
     InvalidInputError
         If the target cannot be written.
     """
@@ -106,6 +106,11 @@ def export(project_root: Path, options: ExportOptions, run: RunOptions | None = 
     tiles = len(project.spec.grid)
     if done == 0:
         raise MissingError(f"{project.map_path} has no finished tile", "Run `cropcube predict` first.")
+    if not any(name == LAYERS[options.layer] for name, _ in store.arrays):
+        raise MissingError(
+            f"{project.map_path} has no {options.layer}",
+            "Run `cropcube predict --rebuild --probabilities`, which stores it.",
+        )
     zones = project.spec.grid.zones
     files = tuple(_export_zone(project, store, zone, options, len(zones) > 1) for zone in zones)
     return ExportSummary(options.layer, files, tiles, max(tiles - done, 0), is_of_other_model(project))

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 def export(
     cog: Annotated[Path, typer.Option("--cog", metavar="FILE", help="Cloud-optimised GeoTIFF to write.")],
     layer: Annotated[
-        str, typer.Option("--layer", metavar="crop|confidence|margin|clear-count", help="Which layer of the map.")
+        str,
+        typer.Option(
+            "--layer",
+            metavar="crop|confidence|margin|clear-count|probability",
+            help="Which layer of the map; probability has a band for each class.",
+        ),
     ] = "crop",
     project: ProjectOption = Path("."),
     as_json: JsonOption = False,

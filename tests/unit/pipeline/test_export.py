@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import rasterio
 
+from cropcube.cube.store import Store
 from cropcube.domain.grid import inside, owned
 from cropcube.domain.lattice import Lattice
-from cropcube.domain.map_product import CROP
+from cropcube.domain.map_product import CROP, PROBABILITY
 from cropcube.errors import InvalidInputError, MissingError, ResourceError
 from cropcube.maps import export as cogs
 from cropcube.pipeline.export import ExportOptions, export
+from cropcube.pipeline.predict import PredictOptions, predict
+from cropcube.run.options import RunOptions
+from tests.support.small_features import train_forest, write_features
 from tests.support.small_map import LEGEND, TWO_ZONES, known_classes, small_project, write_known_map
 
 if TYPE_CHECKING:
@@ -89,6 +93,41 @@ def test_counts_and_confidence_keep_their_numbers(tmp_path: Path):
             assert set(np.unique(file.read(1))) == {0, value}
 
 
+def test_probabilities_have_a_band_for_each_class_and_a_mask(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(cogs, "BLOCK_PX", 128)
+    project = small_project(tmp_path / "project", (4.05, 50.74, 4.09, 50.765))
+    train_forest(project, write_features(project))
+    predict(project.root, PredictOptions(probabilities=True), RunOptions("serial", quiet=True)).check()
+    store = Store.open(project.map_path)
+    export(project.root, ExportOptions(tmp_path / "p.tif", "probability"))
+    with rasterio.open(tmp_path / "p.tif") as file:
+        assert file.descriptions == LEGEND.names
+        assert file.dtypes == ("uint8",) * 3
+        assert file.nodata is None
+        assert file.height > 256
+        assert json.loads(file.tags()["legend"])[1]["name"] == "Maize & more"
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        box = Lattice.utm(31, True).box_of_bounds(tuple(file.bounds), 10)
+        values, crop = store.read("utm31n", PROBABILITY, box), store.read("utm31n", CROP, box)
+        np.testing.assert_array_equal(file.read(), values)
+        np.testing.assert_array_equal(file.dataset_mask() > 0, crop > 0)
+        assert ((values == 0) & (crop > 0)).any()  # which is a value, and not masked
+        small, seen = (
+            file.read(1, masked=masked, out_shape=(file.height // 2, file.width // 2)) for masked in (False, True)
+        )
+        assert 0 < seen.mask.mean() < 1
+        assert small.shape == seen.shape
+
+
+def test_a_map_without_probabilities_says_how_to_have_them(tmp_path: Path):
+    project = small_project(tmp_path / "project")
+    write_known_map(project)
+    with pytest.raises(MissingError, match="has no probability") as caught:
+        export(project.root, ExportOptions(tmp_path / "p.tif", "probability"))
+    assert "cropcube predict --rebuild --probabilities" in caught.value.next_step
+    assert not (tmp_path / "p.tif").exists()
+
+
 def test_two_zones_become_two_files_without_gap_or_overlap(tmp_path: Path):
     project = small_project(tmp_path / "project", TWO_ZONES)
     write_known_map(project)
@@ -103,7 +142,7 @@ def test_two_zones_become_two_files_without_gap_or_overlap(tmp_path: Path):
 
 def test_a_file_larger_than_one_window_is_whole(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(cogs, "BLOCK_PX", 128)
-    monkeypatch.setattr(cogs, "_WINDOW_PX", 128)
+    monkeypatch.setattr(cogs, "_WINDOW_BLOCKS", 1)
     project = small_project(tmp_path / "project", (4.05, 50.74, 4.09, 50.765))
     write_known_map(project)
     export(project.root, ExportOptions(tmp_path / "map.tif"))
@@ -127,7 +166,7 @@ def test_a_missing_folder_a_folder_as_file_and_an_unknown_layer_are_refused(tmp_
         export(project.root, ExportOptions(tmp_path / "nowhere" / "map.tif"))
     with pytest.raises(InvalidInputError, match="is a folder"):
         export(project.root, ExportOptions(tmp_path / "project"))
-    with pytest.raises(InvalidInputError, match="crop, confidence, margin, clear-count"):
+    with pytest.raises(InvalidInputError, match="crop, confidence, margin, clear-count, probability"):
         ExportOptions(tmp_path / "map.tif", "height")
 
 
