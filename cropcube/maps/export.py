@@ -120,7 +120,8 @@ def _write_plain(store: Store, spec: CogSpec, path: Path) -> list[int]:
     """
     masked = spec.array == PROBABILITY
     profile: dict[str, Any] = {
-        "driver": "GTiff", "dtype": store.array(spec.array, spec.box.resolution_m).dtype, "count": len(spec.bands), "nodata": None if masked else NO_DATA,
+        "driver": "GTiff", "dtype": store.array(spec.array, spec.box.resolution_m).dtype,
+        "count": len(spec.bands), "nodata": None if masked else NO_DATA,
         "width": spec.box.width, "height": spec.box.height,
         "crs": spec.box.lattice.crs, "transform": spec.box.transform,
         "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX,
