@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.domain.lattice import PixelBox
+    from cropcube.domain.region import Region
 
 TOLERANCE_PX = 1e-6
 """Of the warp: as good as exact. With 0, GDAL 3.10 makes no warped raster at all."""
@@ -55,6 +56,31 @@ class CropMask:
             _check_raster(path)
         with path.open("rb") as file:
             return cls(path.resolve(), hashlib.file_digest(file, "sha256").hexdigest())
+
+    def check_meets(self, region: Region) -> None:
+        """Refuse a mask whose extent lies beside a region: all of it would be ruled out.
+
+        Raises
+        ------
+        InvalidInputError
+            If they do not meet.
+        """
+        west, south, east, north = self._bounds()
+        # across the antimeridian, where the west lies east of the east
+        spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+        if not any(region.geometry.intersects(shapely.box(low, south, high, north)) for low, high in spans):
+            raise InvalidInputError(
+                f"the crop mask {self.path} spans {west:.4f},{south:.4f},{east:.4f},{north:.4f} and does not meet the "
+                f"region {region.name}, {','.join(f'{edge:.4f}' for edge in region.bounds)}",
+                "Give a mask of the region; is its CRS right, are longitude and latitude swapped?",
+            )
+
+    def _bounds(self) -> tuple[float, float, float, float]:
+        """Return west, south, east and north in degrees."""
+        if self.path.suffix.lower() not in VECTOR_SUFFIXES:
+            return _raster_bounds(self.path)
+        west, south, east, north = shapely.total_bounds(_polygons(self.path)[1]).tolist()
+        return west, south, east, north
 
     def on(self, box: PixelBox) -> NDArray[np.bool_]:
         """Return where crops may be, (y, x).
@@ -106,6 +132,15 @@ def _check_raster(path: Path) -> None:
             f"{path} cannot be read as a crop mask ({error.__cause__ or error})",
             f"Give a raster such as GeoTIFF (0 = no crop), or a vector file: {' '.join(VECTOR_SUFFIXES)}",
         ) from error
+
+
+def _raster_bounds(path: Path) -> tuple[float, float, float, float]:
+    import rasterio
+    from rasterio.warp import transform_bounds
+
+    with rasterio.open(path) as raster:
+        west, south, east, north = transform_bounds(raster.crs, 4326, *raster.bounds)
+        return west, south, east, north
 
 
 def _raster_on(path: Path, box: PixelBox) -> NDArray[np.bool_]:

@@ -35,6 +35,11 @@ class MappedArea:
     unclassified: int
     "Pixels of the region without a class: never seen clear, or too seldom."
 
+    @property
+    def counted(self) -> int:
+        """All pixels of the region that may be mapped, with a class or without."""
+        return sum(self.pixels) + self.unclassified
+
     def hectares(self) -> tuple[float, ...]:
         """Return the area of each class in hectares of the map's projection."""
         return tuple(count * FINEST_M**2 / 10_000 for count in self.pixels)
@@ -62,6 +67,12 @@ def mapped_area(project: Project, legend: Legend) -> MappedArea:
     return MappedArea(legend.names, tuple(counts[1:].tolist()), int(counts[0]))
 
 
+def boxes_of(record: Record) -> tuple[str, ...]:
+    """Return the boxes of a tile that were mapped; none where it was mapped whole."""
+    details: Mapping[str, Any] = record.details
+    return tuple(details.get(PARTS, ()))
+
+
 def part_digest(whole: str, parts: Sequence[str]) -> str:
     """Return the digest of a tile that is mapped in some boxes, or whole where there are none."""
     return digest(whole, list(parts)) if parts else whole
@@ -81,9 +92,9 @@ class Mapped:
         """Return what a record says: a task that is not done, of a box, holds what it began with."""
         if record is None or record.damaged(store):
             return cls("")
-        details: Mapping[str, Any] = record.details
         if record.state == DONE:
-            return cls(record.digest, tuple(details.get(PARTS, ())))
+            return cls(record.digest, boxes_of(record))
+        details: Mapping[str, Any] = record.details
         kept = details.get(KEPT, {"digest": "", PARTS: ()})
         return cls(kept["digest"], tuple(kept[PARTS]))
 

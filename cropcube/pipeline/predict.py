@@ -91,6 +91,8 @@ class PredictSummary:
     tally: Tally
     "Of the map's records: failed reads of the catalogue's scenes."
     max_failed_reads: int = 0
+    notes: tuple[str, ...] = ()
+    "What is odd about the map, in sentences."
 
     def check(self) -> None:
         """Raise what keeps the map from being whole.
@@ -129,6 +131,7 @@ class PredictSummary:
             "failed_reads": self.tally.failed_reads,
             "failures": list(self.tally.failures),
             "area": self.areas.as_dict(),
+            "notes": list(self.notes),
         }
 
 
@@ -166,6 +169,8 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
         open_model_features(project, card)
     spec = FeatureSpec.from_dict(card.feature_spec)
     mask = None if options.crop_mask is None else CropMask.open(options.crop_mask)
+    if mask is not None:
+        mask.check_meets(project.spec.region)
     layers = len(card.legend) if options.probabilities else 0
     wanted = MapWanted(model_path, digest_of(card), card.classifier, spec, options.origin, layers, mask)
     target = map_spec(project, card, wanted)
@@ -176,6 +181,8 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     _prepare_map(project, target, plan, anew=anew, rebuild=options.rebuild)
     stage = run_stage(project, STAGE, plan.tasks, StageWork(project.map_path, erase, write), run or RunOptions())
     stage.raise_failed()
+    areas = mapped_area(project, card.legend)
+    nothing = f"the crop mask {options.crop_mask} leaves not one pixel of the region {project.spec.region.name}"
     return PredictSummary(
         stage,
         project.map_path,
@@ -183,10 +190,11 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
         card.feature,
         options.origin,
         wanted.model_digest,
-        mapped_area(project, card.legend),
+        areas,
         plan.without,
         tally(Ledger(project.ledger_path).records(STAGE)),
         options.max_failed_reads,
+        (nothing,) if mask is not None and not areas.counted else (),
     )
 
 

@@ -21,6 +21,7 @@ from cropcube.model.checkpoint import check_files, read_card
 from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.build_summary import tally
 from cropcube.pipeline.features import plan_features
+from cropcube.pipeline.map_records import boxes_of, part_digest
 from cropcube.pipeline.model_check import is_of_other_model
 from cropcube.pipeline.predict_plan import wanted_digests
 from cropcube.pipeline.sources import CUBE, MAP, path_of
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from cropcube.cube.ledger import Record
 
 BUILD, PREDICT = "build", "predict"
-MISSING, OUTDATED, INTERRUPTED, DAMAGED = "missing", "outdated", "interrupted", "damaged"
-STATES = (DONE, INCOMPLETE, INTERRUPTED, OUTDATED, DAMAGED, MISSING)
+MISSING, OUTDATED, INTERRUPTED, DAMAGED, PARTIAL = "missing", "outdated", "interrupted", "damaged", "partial"
+STATES = (DONE, PARTIAL, INCOMPLETE, INTERRUPTED, OUTDATED, DAMAGED, MISSING)
+"""Of a task; `partial` is a tile of the map of which only boxes were mapped."""
 LISTED_TASKS = 20
 
 
@@ -41,7 +43,7 @@ class StageStatus:
 
     stage: str
     counts: Mapping[str, int]
-    "Tasks by state: done, incomplete, interrupted, outdated, damaged, missing."
+    "Tasks by state, see `STATES`."
     unfinished: tuple[str, ...]
     "The first tasks that are not done, and why."
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -212,9 +214,12 @@ def _state(record: Record | None, digest: str | None, store: Path) -> str:
         return MISSING
     if record.state not in (DONE, INCOMPLETE):
         return INTERRUPTED
-    if digest not in (None, record.digest):
+    parts = boxes_of(record)
+    if digest is not None and part_digest(digest, parts) != record.digest:
         return OUTDATED
-    return DAMAGED if record.damaged(store) else record.state
+    if record.damaged(store):
+        return DAMAGED
+    return PARTIAL if parts and record.state == DONE else record.state
 
 
 def _unfinished(states: Mapping[str, str], records: Mapping[str, Record]) -> tuple[str, ...]:
@@ -222,9 +227,16 @@ def _unfinished(states: Mapping[str, str], records: Mapping[str, Record]) -> tup
     for key, state in states.items():
         if state != DONE and len(lines) < LISTED_TASKS:
             record = records.get(key)
-            failed = record.details.get("failed_reads", 0) if record is not None and state == INCOMPLETE else 0
-            lines.append(f"{key}: {state}" + (f" ({failed} failed reads)" if failed else ""))
+            lines.append(f"{key}: {state}" + (_why(record, state) if record is not None else ""))
     return tuple(lines)
+
+
+def _why(record: Record, state: str) -> str:
+    """Return what there is to say of a task that is not done."""
+    failed, parts = record.details.get("failed_reads", 0), boxes_of(record)
+    if state == PARTIAL:
+        return f" (only {'boxes' if len(parts) > 1 else 'the box'} {' and '.join(parts)})"
+    return f" ({failed} failed reads)" if failed and state == INCOMPLETE else ""
 
 
 def _clear(project: Project, records: Iterable[Record]) -> dict[str, float] | None:

@@ -89,4 +89,6 @@ def predict(
         show.line(console, f"map: {summary.map_path}")
 
     show.result(summary, as_json, render)
+    for note in summary.notes:
+        show.note(f"warning: {note}")
     summary.check()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cropcube.pipeline.provenance import Provenance
 
-STATES = ("done", "incomplete", "interrupted", "outdated", "damaged", "missing")
+STATES = ("done", "partial", "incomplete", "interrupted", "outdated", "damaged", "missing")
 
 
 def status(

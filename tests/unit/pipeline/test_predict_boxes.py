@@ -14,6 +14,8 @@ from cropcube.cube.store import Store
 from cropcube.errors import CropcubeError, ReadError
 from cropcube.pipeline import predict_task
 from cropcube.pipeline.predict import PredictOptions, predict
+from cropcube.pipeline.status import status
+from tests.support import console
 from tests.support.granules import LEFT_M, TOP_M, region_text, tree_bytes
 from tests.support.small_build import SERIAL, built
 from tests.support.small_job import MEDIAN, bare, learn
@@ -162,6 +164,30 @@ def test_boxes_of_a_tile_of_which_something_is_gone_are_not_said_to_stand(projec
     now = ledger.read(record.key)
     assert now is not None
     assert now.details["parts"] == [SECOND]
+
+
+def test_status_tells_a_tile_of_which_boxes_are_mapped_from_one_that_is_out_of_date(project: Path) -> None:
+    boxed(project, FIRST, THIRD)
+    found = status(project).stages[-1]
+    records = {record.key: record for record in Ledger(project / "ledger").records("predict")}
+    assert found.counts["partial"] == len(records) > 1
+    assert found.counts["outdated"] == 0
+    assert not found.is_done
+    assert found.as_dict()["partial"] == len(records)
+    for key, record in records.items():
+        parts = record.details["parts"]
+        assert (
+            f"{key}: partial (only {'boxes' if len(parts) > 1 else 'the box'} {' and '.join(parts)})"
+            in found.unfinished
+        )
+    assert f"{len(records)} partial" in console.ok("status", "--project", project)
+    ledger = Ledger(project / "ledger")
+    for record in list(ledger.records("features")):
+        ledger.write(replace(record, digest="of other scenes"))
+    found = status(project).stages[-1]
+    assert (found.counts["partial"], found.counts["outdated"]) == (0, len(records))
+    boxed(project, None)
+    assert status(project).stages[-1].is_done
 
 
 def test_boxes_of_other_features_are_not_said_to_stand(project: Path) -> None:
