@@ -46,6 +46,7 @@ bench: $(INSTALLED)
 compare: $(INSTALLED)
 	$(BIN)/python benchmarks/compare_classifiers.py $(COMPARE_ARGS)
 	$(BIN)/python benchmarks/compare_transfer.py
+	$(BIN)/python benchmarks/compare_year.py
 
 setup: $(INSTALLED)
 
