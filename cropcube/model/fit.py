@@ -61,7 +61,7 @@ def fit_classifier(
     present = [name for name, count in zip(train.legend.names, train.counts(), strict=True) if count]
     if len(present) < 2:
         raise InvalidInputError(
-            f"the training samples are of {len(present)} class ({', '.join(present) or 'none'})",
+            f"all training samples are {present[0]}" if present else "there is no training sample of any class",
             "A classifier needs two or more; give labels of more classes, or smaller blocks (--block-m).",
         )
     if validation is not None and not len(validation):

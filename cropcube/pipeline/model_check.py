@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cropcube.cube.ledger import digest
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
@@ -12,6 +14,7 @@ from cropcube.errors import CropcubeError, MissingError, ModelMismatchError
 from cropcube.features.model_input import InputLayout
 from cropcube.model.checkpoint import read_card
 from cropcube.pipeline.sources import features_command, refuse_damaged
+from cropcube.samples.table import FRACTION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +29,7 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
     Raises
     ------
     ModelMismatchError
-        If sensor, bands, steps or the options of the features differ.
+        If sensor, bands, scaling, steps or the options of the features differ.
     """
     spec = FeatureSpec.from_dict(card.feature_spec)
     sensor = project.spec.sensor
@@ -38,6 +41,11 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
     if lacking:
         raise ModelMismatchError(
             f"{model_path} takes the bands {' '.join(card.bands)}; the project has no {' '.join(lacking)}", make
+        )
+    largest = max(np.abs(card.scaling.mean).max(), np.max(card.scaling.deviation))
+    if largest < FRACTION:
+        raise ModelMismatchError(
+            f"{model_path} scales reflectance as a fraction (values of about {largest:.2g}); here it is x 10000", make
         )
     season = project.spec.season
     steps, window = tuple(str(step) for step in spec.steps(season)), (0, 0)

@@ -159,7 +159,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     InvalidInputError
         If the crop mask or the box cannot be used.
     """
-    project = find_project(project_root)
+    project, part = find_project(project_root), options.part
     model_path = (options.model or project.model_path).resolve()
     card = read_card(model_path)
     check_files(model_path, card)
@@ -176,7 +176,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     target = map_spec(project, card, wanted)
     anew = _is_anew(project, card, target, options)
     records = {} if anew else {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
-    plan = plan_map(project, layout, wanted, options.part, records)
+    plan = plan_map(project, layout, wanted, part, records)
     _refuse_nothing(project, plan, options)
     _prepare_map(project, target, plan, anew=anew, rebuild=options.rebuild)
     stage = run_stage(project, STAGE, plan.tasks, StageWork(project.map_path, erase, write), run or RunOptions())

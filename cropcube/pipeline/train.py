@@ -13,7 +13,7 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import digest
 from cropcube.domain.model_card import CLASSIFIERS, ModelCard
 from cropcube.domain.model_window import ALL, GROWING, ModelWindow
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError, UsageError
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.calibration import calibrate
 from cropcube.model.checkpoint import load_model, load_samples, save_model
@@ -166,6 +166,12 @@ def train(
     table = options.labels.table
     project = None if table else find_project(project_root)
     job = of_project(project, options) if project else of_table(table or Path(), options)
+    if options.feature not in (job.spec.name, TrainOptions.feature):
+        raise UsageError(
+            f"{job.origin.region} has steps of its own, those of {job.spec.name}; --features {options.feature} says "
+            "otherwise",
+            "Leave --features out.",
+        )
     made_of = _made_of(job, options)
     path = (options.model or model_folder(project_root)).resolve()
     standing = _standing(path, made_of)

@@ -17,6 +17,7 @@ from cropcube.config import read_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
 from cropcube.domain.grid import inside, owned
+from cropcube.domain.model_card import Scaling
 from cropcube.errors import ConflictError, CropcubeError, IncompleteError, InvalidInputError, MissingError, UsageError
 from cropcube.model.checkpoint import read_card
 from cropcube.observations import season
@@ -353,6 +354,13 @@ def without_first(tensors):
     return tensors
 
 
+def scale_fractions(folder: Path) -> None:
+    """Have a model scale as if the cube held fractions, with a card that vouches for it."""
+    card = read_card(folder)
+    parts = (tuple((value,) for _ in card.bands) for value in (0.2, 0.1))
+    (folder / "card.json").write_text(replace(card, scaling=Scaling("standard", *parts)).to_json())
+
+
 SPOILT = {
     "a missing tensor": lambda f: spoil_tensors(f, without_first),
     "an extra tensor": lambda f: spoil_tensors(f, lambda tensors: tensors | {"more": np.zeros(3, np.float32)}),
@@ -362,6 +370,7 @@ SPOILT = {
     ),
     "another sensor": lambda f: (f / "card.json").write_text(replace(read_card(f), sensor="emit-l2a").to_json()),
     "other bands": lambda f: (f / "card.json").write_text(replace(read_card(f), bands=("B02", "B08", "B12")).to_json()),
+    "another scaling": lambda f: scale_fractions(f),
     "other steps": lambda f: (f / "card.json").write_text(replace(read_card(f), steps=("a", "b")).to_json()),
 }
 

@@ -179,6 +179,19 @@ def test_tables_are_split_by_a_column_or_a_field_or_refused_without_places(tmp_p
     assert not (tmp_path / "model").exists()
 
 
+def test_features_that_a_table_does_not_have_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="has steps of its own, those of median-30d; --features median-15d"):
+        train(tmp_path, asked(WIDE, tmp_path, feature="median-15d"))
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(("path", "wanted", "steps"), [(WIDE, "", 12), (LONG, "04-01/10-28", 7)])
+def test_the_growing_season_of_a_table_is_that_of_its_latitude(tmp_path, path, wanted, steps):
+    split = SplitRule(block_m=None if path == WIDE else 20_000)
+    card = train(tmp_path, asked(path, tmp_path, split=split, model_window="growing")).card
+    assert (card.model_window, len(card.steps)) == (wanted, steps)
+
+
 def test_labels_and_a_table_are_not_given_together():
     with pytest.raises(UsageError, match="both given"):
         LabelFiles((Path("a.gpkg"),), table=WIDE)
