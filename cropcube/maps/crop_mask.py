@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from pyproj import CRS, Transformer
+from shapely.affinity import translate
 
 from cropcube.catalog.vectors import VECTOR_SUFFIXES, read_vectors
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.observations.extent import touched
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.region import Region
 
+OUTLINE_STEP_DEG = 0.5
+"""Longest piece of a region's outline that is taken for straight in another projection."""
 TOLERANCE_PX = 1e-6
 """Of the warp: as good as exact. With 0, GDAL 3.10 makes no warped raster at all."""
 
@@ -65,22 +70,25 @@ class CropMask:
         InvalidInputError
             If they do not meet.
         """
-        west, south, east, north = self._bounds()
-        # across the antimeridian, where the west lies east of the east
-        spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-        if not any(region.geometry.intersects(shapely.box(low, south, high, north)) for low, high in spans):
+        if self.path.suffix.lower() in VECTOR_SUFFIXES:
+            crs, bounds = "EPSG:4326", shapely.total_bounds(_polygons(self.path)[1]).tolist()
+        else:
+            crs, bounds = _raster_frame(self.path)
+        # The region's outline goes into the mask's CRS, not the mask's corners into degrees: those of a world map in an
+        # equal-area projection lie off the globe.
+        lon, lat = shapely.get_coordinates(shapely.segmentize(region.geometry, OUTLINE_STEP_DEG)).T
+        x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(lon, lat)
+        known = np.isfinite(x) & np.isfinite(y)
+        if not known.any():
+            return
+        outline = shapely.box(x[known].min(), y[known].min(), x[known].max(), y[known].max())
+        turns = (0, 360, -360) if CRS(crs).is_geographic else (0,)  # longitudes may count from 0 to 360
+        if not any(translate(outline, turn).intersects(shapely.box(*bounds)) for turn in turns):
             raise InvalidInputError(
-                f"the crop mask {self.path} spans {west:.4f},{south:.4f},{east:.4f},{north:.4f} and does not meet the "
-                f"region {region.name}, {','.join(f'{edge:.4f}' for edge in region.bounds)}",
+                f"the crop mask {self.path} spans {_listed(bounds)} in {crs} and does not meet the region "
+                f"{region.name}, {_listed(outline.bounds)} there",
                 "Give a mask of the region; is its CRS right, are longitude and latitude swapped?",
             )
-
-    def _bounds(self) -> tuple[float, float, float, float]:
-        """Return west, south, east and north in degrees."""
-        if self.path.suffix.lower() not in VECTOR_SUFFIXES:
-            return _raster_bounds(self.path)
-        west, south, east, north = shapely.total_bounds(_polygons(self.path)[1]).tolist()
-        return west, south, east, north
 
     def on(self, box: PixelBox) -> NDArray[np.bool_]:
         """Return where crops may be, (y, x).
@@ -134,13 +142,17 @@ def _check_raster(path: Path) -> None:
         ) from error
 
 
-def _raster_bounds(path: Path) -> tuple[float, float, float, float]:
+def _listed(bounds: Sequence[float]) -> str:
+    return ",".join(f"{edge:.6g}" for edge in bounds)
+
+
+def _raster_frame(path: Path) -> tuple[str, tuple[float, float, float, float]]:
+    """Return the CRS of a raster, and its bounds there."""
     import rasterio
-    from rasterio.warp import transform_bounds
 
     with rasterio.open(path) as raster:
-        west, south, east, north = transform_bounds(raster.crs, 4326, *raster.bounds)
-        return west, south, east, north
+        left, bottom, right, top = raster.bounds
+        return raster.crs.to_string(), (min(left, right), min(bottom, top), max(left, right), max(bottom, top))
 
 
 def _raster_on(path: Path, box: PixelBox) -> NDArray[np.bool_]:

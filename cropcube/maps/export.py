@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
@@ -36,6 +37,8 @@ LAYERS = {
 BLOCK_PX = 512
 _WINDOW_BLOCKS = 36
 """Blocks of one band that are held at once."""
+_SEEN = np.uint8(255)
+"""In masks, as GDAL has it."""
 _CACHE_BYTES = 128 * 2**20
 
 
@@ -131,16 +134,19 @@ def _write_plain(store: Store, spec: CogSpec, path: Path) -> list[int]:
     with rasterio.open(path, "w", **profile) as file:
         for number, name in enumerate(spec.bands, 1):
             file.set_band_description(number, name)
-        file.update_tags(**_tags(spec))
+        file.update_tags(**_tags(store, spec))
         if spec.array == CROP:
             file.write_colormap(1, colour_table(spec.legend))
         for piece in _pieces(spec):
             values, window = store.read(piece.lattice.name, spec.array, piece), _window(piece, spec.box)
-            checksums.append(zlib.crc32(values.tobytes()))
+            checksum = zlib.crc32(values.tobytes())
             if values.any():
                 file.write(values.reshape(len(spec.bands), *piece.shape), window=window)
             if masked:
-                file.write_mask(store.read(piece.lattice.name, CROP, piece) != NO_DATA, window=window)
+                seen = (store.read(piece.lattice.name, CROP, piece) != NO_DATA).astype(np.uint8) * _SEEN
+                file.write_mask(seen, window=window)
+                checksum = zlib.crc32(seen.tobytes(), checksum)
+            checksums.append(checksum)
     return checksums
 
 
@@ -157,12 +163,17 @@ def _check(path: Path, spec: CogSpec, checksums: list[int]) -> None:
     with rasterio.open(path) as file:
         overviews = len(file.overviews(1))
         for piece, wanted in zip(_pieces(spec), checksums, strict=True):
-            if zlib.crc32(file.read(window=_window(piece, spec.box)).tobytes()) != wanted:
+            window = _window(piece, spec.box)
+            checksum = zlib.crc32(file.read(window=window).tobytes())
+            if spec.array == PROBABILITY:
+                checksum = zlib.crc32(file.dataset_mask(window=window).tobytes(), checksum)
+            if checksum != wanted:
                 raise OSError("it does not read back as it was written")
     for level in range(overviews):
         with rasterio.open(path, overview_level=level) as file:
             for _, window in file.block_windows(1):
                 file.read(window=window)
+                file.dataset_mask(window=window)
 
 
 def colour_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:
@@ -186,8 +197,10 @@ def _window(piece: PixelBox, whole: PixelBox) -> Window:
     return Window(piece.col - whole.col, piece.row - whole.row, piece.width, piece.height)
 
 
-def _tags(spec: CogSpec) -> dict[str, str]:
+def _tags(store: Store, spec: CogSpec) -> dict[str, str]:
     tags = {"AREA_OR_POINT": "Area", **spec.tags}
+    about = store.array(spec.array, spec.box.resolution_m).attrs
+    tags |= {name: str(about[name]) for name in ("long_name", "units", "comment") if name in about}
     if spec.array in (CROP, PROBABILITY):
         tags["legend"] = json.dumps(spec.legend.as_json(), ensure_ascii=False)
         tags |= {f"class_{value}": entry.name for value, entry in enumerate(spec.legend.classes, 1)}

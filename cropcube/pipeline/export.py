@@ -13,8 +13,10 @@ from cropcube.domain.map_product import CROP, legend_of
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.maps.export import LAYERS, CogSpec, write_cog
 from cropcube.maps.extent import covered_box
+from cropcube.pipeline.map_records import STAGE, boxes_of
 from cropcube.pipeline.model_check import is_of_other_model
 from cropcube.pipeline.sources import MAP, open_source, refuse_damaged
+from cropcube.pipeline.stage import DONE
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class ExportSummary:
     "Tiles of the region."
     missing_tiles: int
     "Of these, tiles that the map does not have yet: no data in the files."
+    partial_tiles: int
+    "And tiles of which it has boxes only."
     other_model: bool
     "Whether the project's model is not the one that made the map."
 
@@ -75,6 +79,7 @@ class ExportSummary:
             "files": files,
             "tiles": self.tiles,
             "missing_tiles": self.missing_tiles,
+            "partial_tiles": self.partial_tiles,
             "other_model": self.other_model,
         }
 
@@ -102,18 +107,19 @@ def export(project_root: Path, options: ExportOptions, run: RunOptions | None = 
     project = find_project(project_root)
     store = open_source(project, MAP)
     refuse_damaged(project, MAP)
-    done = sum(record.state == "done" for record in Ledger(project.ledger_path).records("predict"))
+    done = [record for record in Ledger(project.ledger_path).records(STAGE) if record.state == DONE]
     tiles = len(project.spec.grid)
-    if done == 0:
+    if not done:
         raise MissingError(f"{project.map_path} has no finished tile", "Run `cropcube predict` first.")
     if not any(name == LAYERS[options.layer] for name, _ in store.arrays):
         raise MissingError(
             f"{project.map_path} has no {options.layer}",
-            "Run `cropcube predict --rebuild --probabilities`, which stores it.",
+            "Run `cropcube predict --rebuild --probabilities`, with the other options that the map was made with.",
         )
     zones = project.spec.grid.zones
     files = tuple(_export_zone(project, store, zone, options, len(zones) > 1) for zone in zones)
-    return ExportSummary(options.layer, files, tiles, max(tiles - done, 0), is_of_other_model(project))
+    partial, missing = sum(bool(boxes_of(record)) for record in done), max(tiles - len(done), 0)
+    return ExportSummary(options.layer, files, tiles, missing, partial, is_of_other_model(project))
 
 
 def zone_file(cog: Path, zone: str, several: bool) -> Path:

@@ -12,7 +12,7 @@ from cropcube.domain.lattice import FINEST_M
 from cropcube.pipeline.stage import DONE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from cropcube.config import Project
@@ -57,11 +57,11 @@ class MappedArea:
         return {"pixels": dict(zip(self.names, self.pixels, strict=True)), "unclassified": self.unclassified}
 
 
-def mapped_area(project: Project, legend: Legend) -> MappedArea:
-    """Return the counted pixels of the map, added up over its finished tiles."""
+def mapped_area(project: Project, legend: Legend, of: Collection[str] | None = None) -> MappedArea:
+    """Return the counted pixels of the map, added up over its finished tiles, or those of some keys."""
     counts = np.zeros(len(legend) + 1, np.int64)
     for record in Ledger(project.ledger_path).records(STAGE):
-        pixels = record.details.get("pixels")
+        pixels = record.details.get("pixels") if of is None or record.key in of else None
         if isinstance(pixels, list) and len(pixels) == len(counts):
             counts += np.asarray(pixels, np.int64)
     return MappedArea(legend.names, tuple(counts[1:].tolist()), int(counts[0]))

@@ -181,8 +181,8 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     _prepare_map(project, target, plan, anew=anew, rebuild=options.rebuild)
     stage = run_stage(project, STAGE, plan.tasks, StageWork(project.map_path, erase, write), run or RunOptions())
     stage.raise_failed()
-    areas = mapped_area(project, card.legend)
-    nothing = f"the crop mask {options.crop_mask} leaves not one pixel of the region {project.spec.region.name}"
+    asked = mapped_area(project, card.legend, {task.key for task in plan.tasks})
+    nothing = f"the crop mask {options.crop_mask} leaves nothing to be mapped in the {len(plan.tasks)} tiles asked for"
     return PredictSummary(
         stage,
         project.map_path,
@@ -190,11 +190,11 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
         card.feature,
         options.origin,
         wanted.model_digest,
-        areas,
+        mapped_area(project, card.legend),
         plan.without,
         tally(Ledger(project.ledger_path).records(STAGE)),
         options.max_failed_reads,
-        (nothing,) if mask is not None and not areas.counted else (),
+        (nothing,) if mask is not None and not asked.counted else (),
     )
 
 

@@ -190,7 +190,10 @@ def _tile_status(project: Project, stage: str, records: Mapping[str, Record], pr
     wanted, store = _wanted(project, stage, records, problems), _store_of(project, stage)
     tiles = sorted(f"{stage}/{tile.lattice.name}/{tile.name}" for tile in project.spec.grid.tiles())
     states = {key: _state(records.get(key), wanted.get(key), store) for key in tiles}
-    return StageStatus(stage, Counter(states.values()), _unfinished(states, records))
+    boxes = {key: list(boxes_of(records[key])) for key, state in states.items() if state == PARTIAL}
+    return StageStatus(
+        stage, Counter(states.values()), _unfinished(states, records), {"boxes": boxes} if stage == PREDICT else {}
+    )
 
 
 def _wanted(project: Project, stage: str, records: Mapping[str, Record], problems: list[str]) -> dict[str, str]:

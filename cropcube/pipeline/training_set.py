@@ -188,9 +188,7 @@ def warnings_of(made: TrainingSet) -> tuple[str, ...]:
     found = []
     label_file, unfinished, untestable = made.source.file, made.unfinished, made.split.untestable
     if unfinished:
-        found.append(
-            f"tiles with samples of which the build is unfinished: {len(unfinished)} ({unfinished[0]})"
-        )
+        found.append(f"tiles with samples of which the build is unfinished: {len(unfinished)} ({unfinished[0]})")
     absent = [name for name in samples.legend.names if not any(counts[part][name] for part in SETS)]
     if made.empty_bands:
         found.append(f"no value in {label_file} of {', '.join(made.empty_bands)}: left out")

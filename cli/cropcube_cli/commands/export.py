@@ -43,6 +43,8 @@ def export(
         show.note(f"the region lies in {len(summary.files)} zones: one file each, named after its zone")
     if summary.other_model:
         show.note("the map was made by another model than the one in the project; `cropcube predict` renews it")
+    if summary.partial_tiles:
+        show.note(f"of {summary.partial_tiles} of {summary.tiles} tiles only boxes are mapped; the rest is no data")
     if summary.missing_tiles:
         show.note(
             f"{summary.missing_tiles} of {summary.tiles} tiles are not in the map yet and are no data in the file; "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
+import rasterio
 from typer.testing import CliRunner
 
 from cropcube.errors import MissingError
@@ -57,6 +59,21 @@ def test_export_names_each_zone_and_says_so(root, tmp_path):
     assert "map-utm31n.tif" in done.stdout
     assert "2 zones" in done.stderr
     assert (tmp_path / "map-utm32n.tif").exists()
+
+
+def test_export_of_probabilities_says_how_to_have_them_and_writes_a_band_for_each_class(root, tmp_path):
+    done = run("export", root, "--cog", tmp_path / "p.tif", "--layer", "probability")
+    assert done.exit_code == 1
+    assert "has no probability" in done.stderr
+    assert "--probabilities" in done.stderr
+    project = tmp_path / "project"
+    shutil.copytree(root, project)
+    assert run("predict", project, "--rebuild", "--probabilities", "--cluster", "serial", "--quiet").exit_code == 0
+    done = run("export", project, "--cog", tmp_path / "p.tif", "--layer", "probability")
+    assert done.exit_code == 0, done.output
+    assert "probability: " in done.stdout
+    with rasterio.open(tmp_path / "p-utm31n.tif") as file:
+        assert file.descriptions == LEGEND.names
 
 
 def test_a_verb_in_the_wrong_order_names_the_right_one(tmp_path):

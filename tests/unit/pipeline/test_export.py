@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import rasterio
 
+from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
 from cropcube.domain.grid import inside, owned
 from cropcube.domain.lattice import Lattice
@@ -111,6 +113,8 @@ def test_probabilities_have_a_band_for_each_class_and_a_mask(tmp_path: Path, mon
         values, crop = store.read("utm31n", PROBABILITY, box), store.read("utm31n", CROP, box)
         np.testing.assert_array_equal(file.read(), values)
         np.testing.assert_array_equal(file.dataset_mask() > 0, crop > 0)
+        assert file.tags()["units"] == "percent"
+        assert "all 0 where crop is 0" in file.tags()["comment"]
         assert ((values == 0) & (crop > 0)).any()  # which is a value, and not masked
     whole = crop[: crop.shape[0] // 2 * 2, : crop.shape[1] // 2 * 2]
     seen = (whole.reshape(len(whole) // 2, 2, -1, 2) > 0).all(axis=(1, 3))
@@ -118,6 +122,25 @@ def test_probabilities_have_a_band_for_each_class_and_a_mask(tmp_path: Path, mon
         small = file.read()[:, : seen.shape[0], : seen.shape[1]]
     mean = values[:, : whole.shape[0], : whole.shape[1]].reshape(3, len(seen), 2, -1, 2).mean(axis=(2, 4))
     assert np.abs(small - mean)[:, seen].max() <= 0.5  # zeros count
+
+
+@pytest.mark.parametrize("array", [CROP, PROBABILITY])
+def test_a_file_that_is_cut_off_is_noticed(tmp_path: Path, monkeypatch, array):
+    project = small_project(tmp_path / "project")
+    train_forest(project, write_features(project))
+    predict(project.root, PredictOptions(probabilities=True), RunOptions("serial", quiet=True)).check()
+    real, sizes = cogs.rasterio.shutil.copy, []
+
+    def cut(source: str, target: str, **options: str) -> None:
+        real(source, target, **options)
+        sizes.append(os.path.getsize(target))
+        os.truncate(target, sizes[-1] - 10)
+
+    monkeypatch.setattr(cogs.rasterio.shutil, "copy", cut)
+    with pytest.raises(ResourceError, match="could not be written"):
+        export(project.root, ExportOptions(tmp_path / "map.tif", array))
+    assert sizes
+    assert not (tmp_path / "map.tif").exists()
 
 
 def test_a_map_without_probabilities_says_how_to_have_them(tmp_path: Path):
@@ -194,7 +217,11 @@ def test_missing_tiles_are_counted(tmp_path: Path):
     tile = next(project.spec.grid.tiles())
     (project.ledger_path / "predict" / tile.lattice.name / f"{tile.name}.json").unlink()
     store.erase(tile.lattice.name, CROP, tile.box(10))
-    assert export(project.root, ExportOptions(tmp_path / "map.tif")).missing_tiles == 1
+    ledger = Ledger(project.ledger_path)
+    first = next(ledger.records("predict"))
+    ledger.write(replace(first, details={**first.details, "parts": ["4.05,50.74,4.06,50.75"]}))
+    summary = export(project.root, ExportOptions(tmp_path / "map.tif"))
+    assert (summary.missing_tiles, summary.partial_tiles) == (1, 1)
 
 
 def test_the_legend_of_the_map_is_the_one_it_was_made_with(tmp_path: Path):

@@ -174,6 +174,7 @@ def test_status_tells_a_tile_of_which_boxes_are_mapped_from_one_that_is_out_of_d
     assert found.counts["outdated"] == 0
     assert not found.is_done
     assert found.as_dict()["partial"] == len(records)
+    assert found.as_dict()["boxes"] == {key: record.details["parts"] for key, record in records.items()}
     for key, record in records.items():
         parts = record.details["parts"]
         assert (

@@ -10,8 +10,10 @@ import pytest
 import rasterio
 from affine import Affine
 
+from cropcube.config import read_project
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError
+from cropcube.maps.crop_mask import CropMask
 from cropcube.pipeline.predict import PredictOptions, predict
 from tests.support import console
 from tests.support.granules import EPSG, LEFT_M, TOP_M
@@ -42,6 +44,24 @@ def test_a_crop_mask_beside_the_region_is_refused_before_anything_is_written(pro
     assert not (project / "map.zarr").exists()
 
 
+@pytest.mark.parametrize(
+    ("crs", "world"),
+    [
+        ("ESRI:54009", (-18_040_096, -9_020_048, 18_040_096, 9_020_048)),
+        ("EPSG:4326", (-180, -90, 180, 90)),
+        ("EPSG:4326", (0, -90, 360, 90)),
+        ("EPSG:3035", (2_000_000, 1_000_000, 7_000_000, 6_000_000)),
+    ],
+)
+def test_masks_of_the_world_or_a_continent_meet_the_region(project: Path, crs: str, world) -> None:
+    kind = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 40, "height": 20, "crs": crs}
+    west, south, east, north = world
+    grid = Affine((east - west) / 40, 0, west, 0, (south - north) / 20, north)
+    with rasterio.open(project.parent / "w.tif", "w", transform=grid, **kind) as file:
+        file.write(np.ones((20, 40), np.uint8), 1)
+    CropMask.open(project.parent / "w.tif").check_meets(read_project(project).spec.region)
+
+
 def test_a_crop_mask_that_leaves_nothing_is_said(project: Path) -> None:
     kind = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 600, "height": 600, "crs": f"EPSG:{EPSG}"}
     with rasterio.open(project.parent / "m.tif", "w", transform=Affine(5, 0, LEFT_M, 0, -5, TOP_M), **kind) as file:
@@ -49,8 +69,8 @@ def test_a_crop_mask_that_leaves_nothing_is_said(project: Path) -> None:
     given = ("predict", "--crop-mask", project.parent / "m.tif", "--cluster", "serial", "--project", project, "--json")
     done = console.run(*given)
     assert done.returncode == 0
-    assert "leaves not one pixel of the region" in done.stderr
-    assert "leaves not one pixel" in json.loads(done.stdout)["notes"][0]
+    assert "leaves nothing to be mapped in the" in done.stderr
+    assert "leaves nothing to be mapped" in json.loads(done.stdout)["notes"][0]
     store = Store.open(project / "map.zarr")
     (zone,) = store.zones
     assert not store.read(zone, "crop", store.zone(zone).box(10)).any()
