@@ -63,9 +63,9 @@ def test_export_names_each_zone_and_says_so(root, tmp_path):
 
 def test_export_of_probabilities_says_how_to_have_them_and_writes_a_band_for_each_class(root, tmp_path):
     done = run("export", root, "--cog", tmp_path / "p.tif", "--layer", "probability")
-    assert done.exit_code == 1
-    assert "has no probability" in done.stderr
-    assert "--probabilities" in done.stderr
+    assert isinstance(done.exception, MissingError)
+    assert "has no probability" in str(done.exception)
+    assert "--probabilities" in done.exception.next_step
     project = tmp_path / "project"
     shutil.copytree(root, project)
     assert run("predict", project, "--rebuild", "--probabilities", "--cluster", "serial", "--quiet").exit_code == 0
