@@ -41,7 +41,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "default": Recipe({}),
-        "local": Recipe({"augment": AUGMENTATIONS["half"]}),
+        "local": Recipe({"augment": AUGMENTATIONS["half"], "class_weights": "sqrt"}),
         "paper": Recipe(
             {
                 "width": 128, "learning_rate": 1e-4, "batch": 256, "epochs": 50, "class_weights": "balanced",

@@ -198,7 +198,7 @@ def test_the_default_recipe_is_what_was_found_to_carry_furthest():
     assert (usual.class_weights, usual.label_smoothing, usual.average) == ("none", 0.05, 0.99)
     assert usual.augment == Augmentation(1, False, 1.0, 20, 0.8, 20, 0.5, 0.10, 0.25, 0.6, 60, 0.5)
     local = FitOptions.of_words("cropnet", {"recipe": "local"})
-    assert local == replace(usual, augment=replace(usual.augment, probability=0.5))
+    assert local == replace(usual, augment=replace(usual.augment, probability=0.5), class_weights="sqrt")
     assert recipe_of(None).model_window == "growing"
     assert usual == FitOptions.of_words("forest", {}) == FitOptions()
 
