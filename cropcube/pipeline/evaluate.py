@@ -25,7 +25,7 @@ from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
 from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
-from cropcube.pipeline.sources import CUBE, MAP, refuse_damaged
+from cropcube.pipeline.sources import CUBE, MAP, open_source, refuse_damaged
 from cropcube.pipeline.training_set import SHARED_FIELD, observed_samples
 from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
@@ -226,7 +226,12 @@ def _left_by_training(card: ModelCard) -> list[str]:
 def _score_map(judged: _Judged, files: LabelFiles, notes: list[str]) -> tuple[SampleIndex, tuple[Accuracy, ...]]:
     """Score the map on a label file, and never in places that the model learnt from."""
     project, card = judged.project, judged.card
-    store = Store.open(project.map_path)
+    store = open_source(project, MAP)
+    if is_of_other_model(project, digest_of(card)):
+        raise ModelMismatchError(
+            f"{project.map_path} was made by another model than {judged.folder}: what it has learnt from is not known",
+            "Give its own model with --model, or run `cropcube predict` to map with this one.",
+        )
     legend = legend_of(store.array(CROP, FINEST_M).attrs)
     if is_of_training(files, card):
         index = _trained_samples(judged).of_set("test")

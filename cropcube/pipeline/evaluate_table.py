@@ -68,7 +68,7 @@ def evaluate_table(
         rule = options.split or SplitRule(FIELD if split.by == FIELD else BLOCKS)
         index, blocks = grouped_rows(path, found, rule)
         words = replace(split, by=rule.by, block_m=blocks.block_px * FINEST_M).words
-    elif given.digest == card.labels.digest:
+    elif given.digest == card.labels.digest and ", ".join(fields or (found.label_field,)) == card.labels.label_field:
         index = load_samples(folder, card)
         notes.append(f"the model was trained with {path.name}: only its test set is scored")
     else:

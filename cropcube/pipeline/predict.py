@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,8 +179,9 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     records = {} if anew else {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
     plan = plan_map(project, layout, wanted, part, records)
     _refuse_nothing(project, plan, options)
-    _prepare_map(project, target, plan, anew=anew, rebuild=options.rebuild)
-    stage = run_stage(project, STAGE, plan.tasks, StageWork(project.map_path, erase, write), run or RunOptions())
+    clear = partial(_clear_map, project, target, plan, anew) if anew or options.rebuild else None
+    work = StageWork(project.map_path, erase, write)
+    stage = run_stage(project, STAGE, plan.tasks, work, run or RunOptions(), clear)
     stage.raise_failed()
     asked = mapped_area(project, card.legend, {task.key for task in plan.tasks})
     nothing = f"the crop mask {options.crop_mask} leaves nothing to be mapped in the {len(plan.tasks)} tiles asked for"
@@ -239,13 +241,13 @@ def _is_anew(project: Project, card: ModelCard, target: StoreSpec, options: Pred
     return differs
 
 
-def _prepare_map(project: Project, target: StoreSpec, plan: MapPlan, *, anew: bool, rebuild: bool) -> None:
-    """Make the empty map, or find it standing; what is to be made anew is recorded as begun first."""
+def _clear_map(project: Project, target: StoreSpec, plan: MapPlan, anew: bool) -> None:
+    """Put an empty map in the place of one that may stand; or record what of it is made anew as begun."""
     ledger = Ledger(project.ledger_path)
     if anew:
         ledger.withdraw_all(STAGE)
         Store.remove(project.map_path)
-    elif rebuild:
-        for task in plan.tasks:  # not withdrawn: what the tile holds beside the box would be forgotten
-            begin(ledger, task)
-    Store.create(project.map_path, project.spec.grid, target)
+        Store.create(project.map_path, project.spec.grid, target)
+        return
+    for task in plan.tasks:  # not withdrawn: what the tile holds beside the box would be forgotten
+        begin(ledger, task)

@@ -133,12 +133,24 @@ class StageSummary:
 
 
 def run_stage(
-    project: Project, stage: str, tasks: Sequence[StageTask], work: StageWork, options: RunOptions
+    project: Project,
+    stage: str,
+    tasks: Sequence[StageTask],
+    work: StageWork,
+    options: RunOptions,
+    clear: Callable[[], None] | None = None,
 ) -> StageSummary:
     """Do what is not done yet.
 
     A task whose record in the ledger is `done` with the wanted digest, and whose objects stand as recorded, is reused.
     Any other is erased where something may stand, written, and only then recorded.
+
+    Parameters
+    ----------
+    project, stage, tasks, work, options
+        What is done, and where.
+    clear
+        Given where all tasks are to be done anew: takes away what stands, once nothing is left that could refuse them.
 
     Raises
     ------
@@ -149,13 +161,15 @@ def run_stage(
     ledger = Ledger(project.ledger_path)
     reports: list[TaskReport] = []
     with _swept(ledger, work.store):
-        standing = {record.key: record for record in ledger.records(stage)}
+        standing = {} if clear else {record.key: record for record in ledger.records(stage)}
         wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, work.store)]
         have = resources(options, len(wanted))
         _refuse_if_too_big(stage, wanted, have)
         if wanted:
             jobs = (Task(t.key, (project, replace(t, threads=have.threads), work), t.memory_bytes) for t in wanted)
             with open_executor(have) as executor, progress_bar(stage, len(wanted), options.quiet) as advance:
+                if clear:
+                    clear()
                 for outcome in drive(executor, perform, jobs):
                     report = _report(outcome)
                     reports.append(report)

@@ -76,6 +76,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.origin not in (FEATURES, CUBE):
             raise InvalidInputError(f"samples cannot be taken from {self.origin!r}", f"Use one of: {FEATURES}, {CUBE}.")
+        if self.origin != FEATURES and self.labels.table is not None:
+            raise UsageError("--from and --table are both given, and a table has its own series", "Leave one out.")
         if self.classifier not in CLASSIFIERS:
             raise InvalidInputError(
                 f"classifier {self.classifier!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}."

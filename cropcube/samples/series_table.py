@@ -273,6 +273,8 @@ def _spaced(path: Path, frame: pd.DataFrame, count: int) -> tuple[date, ...]:
     first, last = (day.date() for day in usual.index[int(usual.to_numpy().argmax())])
     if last <= first:
         raise InvalidInputError(f"{path}: end_date {last} is not after start_date {first}", "Check the columns.")
+    if count < 2:
+        raise InvalidInputError(f"{path} has {count} date", "A series has two dates or more.")
     _refuse_unaligned(path, pairs, (first, last), (last - first).days / (count - 1))
     span = (last - first).days
     return tuple(first + timedelta(days=round(span * place / (count - 1))) for place in range(count))

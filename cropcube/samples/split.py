@@ -152,7 +152,8 @@ def three_sets(
         dealt = set_of_part[_deal_in_order(shares, _order(shares, seed, attempt), parts, given)][block_of]
         found = _without_shared_fields(dealt, fields, lone)
         filled = _spread(found, labels)
-        off = float(((filled - wanted[:, None]) ** 2).sum())
+        # a class that cannot be learnt is worse than any share that is off
+        off = float(((filled - wanted[:, None]) ** 2).sum()) + int((filled[0] == 0).sum())
         if off < least and filled.any(axis=1).all():
             best, least = found, off
     if not len(best):

@@ -34,6 +34,8 @@ NO_VALUE, TWICE = "without any value of a band", "the same as another sample"
 CELL_SAMPLES = 4096
 FRACTION = 2.0
 """Values of which half are below this are reflectance as a fraction, not x 10000."""
+MOST = 65_534
+"""Largest reflectance x 10000 that is kept."""
 CLASS_COLUMNS = ("ewoc_code", "crop", "crop_type", "label", "class", "code")
 """Columns that are taken for the class where there is one of them and no other is named."""
 SAME_PLACE_DEG = 1e-5
@@ -102,6 +104,11 @@ def table_samples(
             f"{path} holds reflectance as a fraction (half of it is below {FRACTION:g})",
             "Give whole numbers: reflectance x 10000.",
         )
+    if np.isfinite(values).any() and np.nanmax(values) > MOST:
+        raise InvalidInputError(
+            f"{path} holds a value of {np.nanmax(values):g}, which is no reflectance x 10000",
+            f"Values go up to {MOST}; those without one are empty.",
+        )
     has: NDArray[np.bool_] = np.asarray(np.isfinite(values).any(axis=2))
     filled = has.any(axis=0)
     counts = {READ: len(values), NO_CLASS: int((rows == 0).sum())}
@@ -154,11 +161,28 @@ def coordinates(about: pd.DataFrame) -> NDArray[np.float64] | None:
     """Return lon, lat of each sample (N, 2): of columns of these names, else of a geometry; None without."""
     lower = {str(name).lower(): name for name in about.columns}
     if "lon" in lower and "lat" in lower:
-        return about[[lower["lon"], lower["lat"]]].to_numpy(np.float64)
+        return _degrees(about[[lower["lon"], lower["lat"]]])
     if "geometry" in lower and isinstance(about[lower["geometry"]].iloc[0], bytes):
         centres = shapely.centroid(shapely.from_wkb(about[lower["geometry"]].to_numpy()))
         return np.column_stack([shapely.get_x(centres), shapely.get_y(centres)])
     return None
+
+
+def _degrees(columns: pd.DataFrame) -> NDArray[np.float64]:
+    try:
+        lonlat = columns.to_numpy(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"columns {' and '.join(map(str, columns))} hold what is no number ({error})", "Give decimal degrees: 4.05."
+        ) from error
+    off = (np.abs(lonlat) > (180, 90)).any(axis=1)
+    if off.any():
+        raise InvalidInputError(
+            f"{off.sum()} places lie outside longitude -180 to 180, latitude -90 to 90, the first at "
+            f"{lonlat[off][0][0]:g},{lonlat[off][0][1]:g}",
+            "Give lon and lat in degrees; are they swapped, or metres of a projection?",
+        )
+    return lonlat
 
 
 def place_numbers(lonlat: NDArray[np.float64]) -> NDArray[np.int64]:

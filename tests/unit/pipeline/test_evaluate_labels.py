@@ -12,7 +12,7 @@ import rasterio
 import shapely
 from pyproj import Transformer
 
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError, ModelMismatchError
 from cropcube.model.checkpoint import load_samples, read_card
 from cropcube.pipeline import evaluate as evaluate_module
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
@@ -157,3 +157,13 @@ def test_folds_take_labels_of_their_own(project, tmp_path: Path):
     summary = evaluate(project.root, EvaluateOptions(labels=LabelFiles.of(tmp_path / "fields.tif"), folds=2))
     assert 4000 < summary.accuracy.scores.samples < 96 * 96
     assert any("without a clear observation" in note for note in summary.notes)
+
+
+def test_the_map_of_another_model_is_not_scored_as_if_it_had_not_learnt_elsewhere(project, tmp_path: Path):
+    write_labels(project, tmp_path / "fields.tif")
+    card = read_card(project.model_path)
+    moved = replace(card.scaling, mean=tuple((row[0] + 1.0,) for row in card.scaling.mean))
+    (project.model_path / "card.json").write_text(replace(card, scaling=moved).to_json())
+    with pytest.raises(ModelMismatchError, match="made by another model") as caught:
+        evaluate(project.root, EvaluateOptions(LabelFiles.of(tmp_path / "fields.tif")))
+    assert "--model" in caught.value.next_step

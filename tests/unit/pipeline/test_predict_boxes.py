@@ -15,6 +15,7 @@ from cropcube.errors import CropcubeError, ReadError
 from cropcube.pipeline import predict_task
 from cropcube.pipeline.predict import PredictOptions, predict
 from cropcube.pipeline.status import status
+from cropcube.run.options import RunOptions
 from tests.support import console
 from tests.support.granules import LEFT_M, TOP_M, region_text, tree_bytes
 from tests.support.small_build import SERIAL, built
@@ -200,3 +201,13 @@ def test_boxes_of_other_features_are_not_said_to_stand(project: Path) -> None:
     found = {tuple(record.details["parts"]) for record in ledger.records("predict")}
     assert found == {(FIRST,), (SECOND,)}
     assert len(read_project(project).spec.grid) > len(list(ledger.records("predict")))
+
+
+@pytest.mark.parametrize("options", [{"rebuild": True}, {"probabilities": True}])
+def test_a_map_stands_until_nothing_is_left_that_could_refuse_the_next(project: Path, options: dict[str, bool]) -> None:
+    boxed(project, None)
+    before = mapped(project)
+    for run in (RunOptions("local", 1, 1024, True), RunOptions("tcp://127.0.0.1:9", quiet=True)):
+        with pytest.raises(CropcubeError):
+            predict(project, PredictOptions(**options), run)
+        assert mapped(project) == before

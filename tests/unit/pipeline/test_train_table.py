@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -154,6 +155,19 @@ def test_another_table_is_scored_where_the_model_has_not_learnt_only(tmp_path):
     assert "--folds" in caught.value.next_step
     with pytest.raises(UsageError, match="a boosting would have nothing to learn from"):
         evaluate(tmp_path, EvaluateOptions(table, compare=("boosting",)), SERIAL)
+
+
+def test_another_column_of_the_training_table_is_scored_row_by_row(tmp_path):
+    frame = pd.read_parquet(WIDE)
+    frame["other"] = frame["ewoc_code"].where(np.arange(len(frame)) != 3)
+    frame.to_parquet(tmp_path / "two.parquet")
+    table = LabelFiles((), LabelRules(("ewoc_code",)), tmp_path / "two.parquet")
+    train(tmp_path, asked(tmp_path / "two.parquet", tmp_path, labels=table))
+    own = evaluate(tmp_path, EvaluateOptions(table), SERIAL).accuracy.scores
+    other = replace(table, rules=LabelRules(("other",)))
+    found = evaluate(tmp_path, EvaluateOptions(other), SERIAL).accuracy.scores
+    assert abs(found.samples - own.samples) <= 1
+    assert found.overall_accuracy == pytest.approx(own.overall_accuracy, abs=0.02)
 
 
 def test_a_table_without_places_is_scored_whole_with_a_word_of_warning(tmp_path):
