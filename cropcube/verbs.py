@@ -280,8 +280,7 @@ def evaluate(
         "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
         "table": table,
     }  # fmt: skip
-    given = labels is not None or table is not None
-    files = LabelFiles.of_words(_several(labels), _several(label_field), rules) if given else None
+    files = LabelFiles.if_given(_several(labels), _several(label_field), rules)
     asked = split is not None or block_m is not None or regions is not None
     rule = SplitRule(split or "blocks", block_m, _path(regions)) if asked else None
     options = EvaluateOptions(files, folds, seeds, rule, classifier, names_in(compare or ()), _path(model), source)

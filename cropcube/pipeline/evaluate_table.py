@@ -65,7 +65,8 @@ def evaluate_table(
     notes, split = of_table(path.name, found.counts, unlisted), card.split
     words = split.words
     if options.folds is not None:
-        rule = options.split or SplitRule(FIELD if split.by == FIELD else BLOCKS)
+        usual = {BLOCKS: SplitRule(block_m=split.block_m), FIELD: SplitRule(FIELD)}.get(split.by, SplitRule())
+        rule = options.split or usual
         index, blocks = grouped_rows(path, found, rule)
         words = replace(split, by=rule.by, block_m=blocks.block_px * FINEST_M).words
     elif given.digest == card.labels.digest and ", ".join(fields or (found.label_field,)) == card.labels.label_field:

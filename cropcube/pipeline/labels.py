@@ -12,7 +12,7 @@ from cropcube.domain.lattice import FINEST_M
 from cropcube.errors import InvalidInputError, UsageError
 from cropcube.samples.index import SampleIndex
 from cropcube.samples.label_rules import LabelRules
-from cropcube.samples.labels import files_digest, lay, open_labels
+from cropcube.samples.labels import RASTER_SUFFIXES, files_digest, lay, open_labels
 from cropcube.samples.places import FIELD, REGION, SplitRule, polygons_at, regions_of, with_fields, with_patches
 from cropcube.samples.split import MAX_BLOCK_M, Blocks, plan_blocks
 from cropcube.samples.table import coordinates, ground_blocks
@@ -49,6 +49,12 @@ class LabelFiles:
                 "dates, erosion, radius and least area are rules for label files, not for a table of series",
                 "Leave them out, or give --labels FILE.",
             )
+        rasters = bool(self.paths) and all(path.suffix.lower() in RASTER_SUFFIXES for path in self.paths)
+        if rasters and self.rules != LabelRules():
+            raise UsageError(
+                f"fields, dates, erosion, radius and least area are rules for vector files; {self.name} has none",
+                "Leave them out, or give points or polygons.",
+            )
         twice = [path for path in self.paths if self.paths.count(path) > 1]
         if twice:
             raise UsageError(f"--labels {twice[0]} is given twice", "Give each file once.")
@@ -68,6 +74,16 @@ class LabelFiles:
         table = given.pop("table", None)
         rules = LabelRules(tuple(fields), **given)
         return cls(tuple(Path(path) for path in paths), rules, None if table is None else Path(table))
+
+    @classmethod
+    def if_given(
+        cls, paths: Iterable[str | PathLike[str]], fields: Iterable[str], said: Mapping[str, Any]
+    ) -> LabelFiles | None:
+        """Return the same; None where there is neither a file nor a table, refused if there are rules for them."""
+        paths, fields = tuple(paths), tuple(fields)
+        if paths or fields or any(said.values()):
+            return cls.of_words(paths, fields, said)
+        return None
 
     @property
     def name(self) -> str:

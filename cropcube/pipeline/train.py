@@ -78,6 +78,10 @@ class TrainOptions:
             raise InvalidInputError(f"samples cannot be taken from {self.origin!r}", f"Use one of: {FEATURES}, {CUBE}.")
         if self.origin != FEATURES and self.labels.table is not None:
             raise UsageError("--from and --table are both given, and a table has its own series", "Leave one out.")
+        if self.tensorboard and self.classifier != "cropnet":
+            raise UsageError(
+                f"--tensorboard shows CropNet's epochs; a {self.classifier} has none", "Leave --tensorboard out."
+            )
         if self.classifier not in CLASSIFIERS:
             raise InvalidInputError(
                 f"classifier {self.classifier!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}."

@@ -24,7 +24,7 @@ from cropcube.pipeline.sources import open_source, refuse_damaged
 from cropcube.samples.index import SETS
 from cropcube.samples.labels import READ
 from cropcube.samples.legend_file import read_legend
-from cropcube.samples.places import BLOCKS, SplitRule
+from cropcube.samples.places import BLOCKS, FIELD, SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.series_table import read_series
 from cropcube.samples.split import LEFT_OUT, places, three_sets
@@ -189,6 +189,8 @@ def warnings_of(made: TrainingSet) -> tuple[str, ...]:
     label_file, unfinished, untestable = made.source.file, made.unfinished, made.split.untestable
     if unfinished:
         found.append(f"tiles with samples of which the build is unfinished: {len(unfinished)} ({unfinished[0]})")
+    if made.split.by == FIELD and made.split.groups == len(samples.index):
+        found.append("every field is a single sample: those close to one another may be of one field; --split blocks")
     absent = [name for name in samples.legend.names if not any(counts[part][name] for part in SETS)]
     if made.empty_bands:
         found.append(f"no value in {label_file} of {', '.join(made.empty_bands)}: left out")

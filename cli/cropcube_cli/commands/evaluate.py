@@ -82,7 +82,7 @@ def evaluate(
         "start_field": start_field, "end_field": end_field, "erode": erode, "radius": radius, "min_area": min_area,
         "table": table,
     }  # fmt: skip
-    files = LabelFiles.of_words(labels or (), label_field or (), rules) if labels or table else None
+    files = LabelFiles.if_given(labels or (), label_field or (), rules)
     asked = split is not None or block_m is not None or regions is not None
     rule = SplitRule(split or "blocks", block_m, regions) if asked else None
     options = EvaluateOptions(files, folds, seeds, rule, classifier, tuple(compare or ()), model, source)

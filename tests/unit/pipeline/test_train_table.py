@@ -184,6 +184,7 @@ def test_tables_are_split_by_a_column_or_a_field_or_refused_without_places(tmp_p
     assert summary.card.split.by == "tile"
     summary = train(tmp_path, asked(WIDE, tmp_path, split=SplitRule("field"), model=tmp_path / "two"))
     assert summary.card.split.groups == 450
+    assert not any("single sample" in warning for warning in summary.warnings)
     with pytest.raises(InvalidInputError, match="no column 'farm'"):
         train(tmp_path, asked(WIDE, tmp_path, split=SplitRule("farm")))
     frame = pd.read_parquet(WIDE).drop(columns=["lon", "lat"])
@@ -204,6 +205,19 @@ def test_the_growing_season_of_a_table_is_that_of_its_latitude(tmp_path, path, w
     split = SplitRule(block_m=None if path == WIDE else 20_000)
     card = train(tmp_path, asked(path, tmp_path, split=split, model_window="growing")).card
     assert (card.model_window, len(card.steps)) == (wanted, steps)
+
+
+def test_rules_that_nothing_given_has_are_refused():
+    with pytest.raises(UsageError, match=r"rules for vector files; a\.tif"):
+        LabelFiles((Path("a.tif"),), LabelRules(erode_m=5))
+    assert LabelFiles.if_given((), (), {"table": None, "erode": 0.0, "start_field": None}) is None
+    for words in ({"erode": 10.0}, {"start_field": "sown"}):
+        with pytest.raises(UsageError, match="no labels are given"):
+            LabelFiles.if_given((), (), words)
+    with pytest.raises(UsageError, match="--from and --table"):
+        TrainOptions(LabelFiles((), table=WIDE), origin="cube")
+    with pytest.raises(UsageError, match="--tensorboard"):
+        TrainOptions(LabelFiles((), table=WIDE), classifier="forest", tensorboard=True)
 
 
 def test_labels_and_a_table_are_not_given_together():
