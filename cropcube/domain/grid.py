@@ -171,6 +171,22 @@ def lonlat_centres(box: PixelBox) -> tuple[NDArray[np.float64], NDArray[np.float
     return lon, lat
 
 
+def lonlat_of(lattice: Lattice, row: NDArray[np.integer], col: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return longitude and latitude, (N, 2), of the centres of 10 m pixels of a lattice."""
+    x, y = lattice.left_m + (col + 0.5) * FINEST_M, lattice.top_m - (row + 0.5) * FINEST_M
+    return np.column_stack(_transformer(lattice.epsg).transform(x, y, direction="INVERSE"))
+
+
+def pixels_at(lattice: Lattice, lonlat: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row and column of the 10 m pixels that hold places (N, 2); (-1, -1) where the CRS does not reach."""
+    x, y = _transformer(lattice.epsg).transform(*lonlat.T)
+    there = np.isfinite(x) & np.isfinite(y)
+    row, col = np.full(len(lonlat), -1, np.int64), np.full(len(lonlat), -1, np.int64)
+    row[there] = np.floor((lattice.top_m - y[there]) / FINEST_M)
+    col[there] = np.floor((x[there] - lattice.left_m) / FINEST_M)
+    return row, col
+
+
 @lru_cache(maxsize=128)
 def _transformer(epsg: int) -> Transformer:
     """Return the transformer from lon/lat to a CRS (thread-safe since pyproj 3.1)."""

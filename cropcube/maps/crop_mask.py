@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.region import Region
@@ -62,13 +63,15 @@ class CropMask:
         with path.open("rb") as file:
             return cls(path.resolve(), hashlib.file_digest(file, "sha256").hexdigest())
 
-    def check_meets(self, region: Region) -> None:
-        """Refuse a mask whose extent lies beside a region: all of it would be ruled out.
+    def check_over(self, region: Region) -> None:
+        """Refuse a mask that lies beside a region, so that all of it would be ruled out, or cannot be read there.
+
+        What a raster holds of the region is decoded once, since a map that stands is taken away before workers read it.
 
         Raises
         ------
         InvalidInputError
-            If they do not meet.
+            If they do not meet, or the file is damaged.
         """
         if self.path.suffix.lower() in VECTOR_SUFFIXES:
             crs, bounds = "EPSG:4326", shapely.total_bounds(_polygons(self.path)[1]).tolist()
@@ -83,12 +86,16 @@ class CropMask:
             return
         outline = shapely.box(x[known].min(), y[known].min(), x[known].max(), y[known].max())
         turns = (0, 360, -360) if CRS(crs).is_geographic else (0,)  # longitudes may count from 0 to 360
-        if not any(translate(outline, turn).intersects(shapely.box(*bounds)) for turn in turns):
+        shared = [translate(outline, turn).intersection(shapely.box(*bounds)) for turn in turns]
+        if all(part.is_empty for part in shared):
             raise InvalidInputError(
                 f"the crop mask {self.path} spans {_listed(bounds)} in {crs} and does not meet the region "
                 f"{region.name}, {_listed(outline.bounds)} there",
                 "Give a mask of the region; is its CRS right, are longitude and latitude swapped?",
             )
+        if self.path.suffix.lower() not in VECTOR_SUFFIXES:
+            for part in shared:
+                _decode(self.path, part)
 
     def on(self, box: PixelBox) -> NDArray[np.bool_]:
         """Return where crops may be, (y, x).
@@ -155,6 +162,30 @@ def _raster_frame(path: Path) -> tuple[str, tuple[float, float, float, float]]:
         return raster.crs.to_string(), (min(left, right), min(bottom, top), max(left, right), max(bottom, top))
 
 
+def _decode(path: Path, part: BaseGeometry) -> None:
+    """Read the blocks of a raster that lie in a rectangle of its CRS; refused if one cannot be read."""
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.windows import from_bounds, intersect
+
+    if part.is_empty:
+        return
+    try:
+        with rasterio.open(path) as raster:
+            asked = from_bounds(*part.bounds, raster.transform)
+            for _, block in raster.block_windows(1):
+                if intersect(block, asked):
+                    raster.read(1, window=block)
+    except (RasterioError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        f"{path} cannot be read ({error.__cause__ or error})", "It may be damaged: copy or make it again."
+    )
+
+
 def _raster_on(path: Path, box: PixelBox) -> NDArray[np.bool_]:
     import rasterio
     from rasterio.enums import Resampling
@@ -171,9 +202,7 @@ def _raster_on(path: Path, box: PixelBox) -> NDArray[np.bool_]:
         ):
             values, nodata = warped.read(1), raster.nodata
     except (RasterioError, OSError) as error:
-        raise InvalidInputError(
-            f"{path} cannot be read ({error.__cause__ or error})", "It may be damaged: copy or make it again."
-        ) from error
+        raise _unreadable(path, error) from error
     crop: NDArray[np.bool_] = (values != 0) & ~np.isnan(values)
     if nodata is not None:
         crop &= values != nodata

@@ -58,7 +58,12 @@ class CogSpec:
     @property
     def bands(self) -> tuple[str, ...]:
         """What each band of the file is."""
-        return self.legend.names if self.array == PROBABILITY else (self.array,)
+        return self.legend.names if self.masked else (self.array,)
+
+    @property
+    def masked(self) -> bool:
+        """Whether pixels without data are masked: a probability of 0 is a value, which averages must not leave out."""
+        return self.array == PROBABILITY
 
 
 def write_cog(store: Store, spec: CogSpec, target: Path) -> int:
@@ -117,14 +122,10 @@ def _scratch_beside(target: Path) -> Path:
 
 
 def _write_plain(store: Store, spec: CogSpec, path: Path) -> list[int]:
-    """Write a tiled GeoTIFF without overviews, what the COG driver reads from; return the checksum of each piece.
-
-    A probability of 0 is a value, which averaging must not leave out: its pixels without data are masked instead.
-    """
-    masked = spec.array == PROBABILITY
+    """Write a tiled GeoTIFF without overviews, what the COG driver reads from; return the checksum of each piece."""
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": store.array(spec.array, spec.box.resolution_m).dtype,
-        "count": len(spec.bands), "nodata": None if masked else NO_DATA,
+        "count": len(spec.bands), "nodata": None if spec.masked else NO_DATA,
         "width": spec.box.width, "height": spec.box.height,
         "crs": spec.box.lattice.crs, "transform": spec.box.transform,
         "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX,
@@ -142,7 +143,7 @@ def _write_plain(store: Store, spec: CogSpec, path: Path) -> list[int]:
             checksum = zlib.crc32(values.tobytes())
             if values.any():
                 file.write(values.reshape(len(spec.bands), *piece.shape), window=window)
-            if masked:
+            if spec.masked:
                 seen = (store.read(piece.lattice.name, CROP, piece) != NO_DATA).astype(np.uint8) * _SEEN
                 file.write_mask(seen, window=window)
                 checksum = zlib.crc32(seen.tobytes(), checksum)
@@ -165,7 +166,7 @@ def _check(path: Path, spec: CogSpec, checksums: list[int]) -> None:
         for piece, wanted in zip(_pieces(spec), checksums, strict=True):
             window = _window(piece, spec.box)
             checksum = zlib.crc32(file.read(window=window).tobytes())
-            if spec.array == PROBABILITY:
+            if spec.masked:
                 checksum = zlib.crc32(file.dataset_mask(window=window).tobytes(), checksum)
             if checksum != wanted:
                 raise OSError("it does not read back as it was written")
@@ -173,7 +174,8 @@ def _check(path: Path, spec: CogSpec, checksums: list[int]) -> None:
         with rasterio.open(path, overview_level=level) as file:
             for _, window in file.block_windows(1):
                 file.read(window=window)
-                file.dataset_mask(window=window)
+                if spec.masked:
+                    file.dataset_mask(window=window)
 
 
 def colour_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:

@@ -81,7 +81,7 @@ def build(
     if options.scenes_only:
         return _summary(project, catalog, StageSummary(STAGE, (), 0, 0.0), options)
     planned = _prepare(project, catalog, options)
-    stage = run_stage(project, STAGE, [item.task for item in planned], StageWork(project.cube_path, erase, write), run)
+    stage = run_stage(project, [item.task for item in planned], StageWork(STAGE, project.cube_path, erase, write), run)
     return _summary(project, catalog, stage, options)
 
 

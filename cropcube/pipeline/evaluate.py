@@ -20,18 +20,18 @@ from cropcube.pipeline.commands import command
 from cropcube.pipeline.evaluate_notes import PIXELS, of_files
 from cropcube.pipeline.evaluate_table import evaluate_table
 from cropcube.pipeline.evaluate_unseen import is_of_training, unseen_labels
-from cropcube.pipeline.feature_sources import FEATURES, whole_source
+from cropcube.pipeline.feature_sources import FEATURES, check_samples_origin, whole_source
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
-from cropcube.pipeline.scoring import Contest, of_map, on_test_blocks, over_folds
-from cropcube.pipeline.sources import CUBE, MAP, open_source, refuse_damaged
+from cropcube.pipeline.scoring import Contest, fold_rule, of_map, on_test_blocks, over_folds
+from cropcube.pipeline.sources import MAP, open_source, refuse_damaged
 from cropcube.pipeline.training_set import SHARED_FIELD, observed_samples
 from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
 from cropcube.run.options import RunOptions
 from cropcube.run.progress import progress_bar
-from cropcube.samples.places import BLOCKS, FIELD, SplitRule
+from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks
 
@@ -66,10 +66,7 @@ class EvaluateOptions:
     "What the samples' features are taken from: their store (`features`), or made from the `cube`."
 
     def __post_init__(self) -> None:
-        if self.origin not in (FEATURES, CUBE):
-            raise InvalidInputError(f"samples cannot be taken from {self.origin!r}", f"Use one of: {FEATURES}, {CUBE}.")
-        if self.origin != FEATURES and self.labels is not None and self.labels.table is not None:
-            raise UsageError("--from and --table are both given, and a table has its own series", "Leave one out.")
+        check_samples_origin(self.origin, self.labels is not None and self.labels.table is not None)
         wrong = [kind for kind in (self.classifier, *self.compare) if kind is not None and kind not in CLASSIFIERS]
         if wrong:
             raise InvalidInputError(f"classifier {wrong[0]!r} is not known", f"Use one of: {', '.join(CLASSIFIERS)}.")
@@ -158,7 +155,7 @@ def evaluate(
     else:
         index = _own_labels(judged, options, notes) if options.labels else _trained_samples(judged)
         if options.folds is not None and not options.labels:
-            index = grouped(index, _rule(judged, options), project.spec)[0]
+            index = grouped(index, fold_rule(options.split, card.split), project.spec)[0]
             notes += _left_by_training(card)
         accuracies = _score_classifiers(judged, index, options, run)
         legend = card.legend
@@ -257,16 +254,9 @@ def _score_classifiers(
         return tuple(on_test_blocks(contest, kind, trained) for kind in kinds)
 
 
-def _rule(judged: _Judged, options: EvaluateOptions) -> SplitRule:
-    """Return how folds are dealt: as asked, else as the model's sets, by its blocks where that would take a file."""
-    split = judged.card.split
-    asked = options.split or SplitRule(FIELD if split.by == FIELD else BLOCKS)
-    return SplitRule(block_m=split.block_m) if asked == SplitRule() else asked
-
-
 def _words(judged: _Judged, options: EvaluateOptions) -> str:
     """Return what the scored samples are dealt by."""
-    split, rule = judged.card.split, _rule(judged, options)
+    split, rule = judged.card.split, fold_rule(options.split, judged.card.split)
     if options.folds is None:
         return split.words
     return replace(split, by=rule.by, block_m=rule.block_m or split.block_m).words
@@ -276,7 +266,7 @@ def _own_labels(judged: _Judged, options: EvaluateOptions, notes: list[str]) -> 
     """Return the observed pixels of label files, with the groups that folds are dealt by."""
     project, card = judged.project, judged.card
     labels = read_labels(options.labels or LabelFiles(()), card.legend, project.spec, known_only=True)
-    index, _ = grouped(labels.index, _rule(judged, options), project.spec, labels)
+    index, _ = grouped(labels.index, fold_rule(options.split, card.split), project.spec, labels)
     samples, dropped = observed_samples(Samples(judged.source, judged.layout, index, card.legend))
     samples = samples.select(samples.index.block >= 0)
     notes += of_files(labels.laid, {**labels.laid.dropped, **dropped})

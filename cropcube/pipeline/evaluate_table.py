@@ -14,12 +14,11 @@ from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.evaluate_notes import of_table
 from cropcube.pipeline.evaluate_unseen import unseen_rows
 from cropcube.pipeline.labels import grouped_rows
-from cropcube.pipeline.scoring import Contest, on_test_blocks, over_folds
+from cropcube.pipeline.scoring import Contest, fold_rule, on_test_blocks, over_folds
 from cropcube.pipeline.train import model_folder
 from cropcube.run.memory import processors
 from cropcube.run.progress import progress_bar
 from cropcube.samples.index import SETS
-from cropcube.samples.places import BLOCKS, FIELD, SplitRule
 from cropcube.samples.read import Samples
 from cropcube.samples.series_table import read_series
 from cropcube.samples.table import TableSource, known_samples, table_samples
@@ -65,8 +64,7 @@ def evaluate_table(
     notes, split = of_table(path.name, found.counts, unlisted), card.split
     words = split.words
     if options.folds is not None:
-        usual = {BLOCKS: SplitRule(block_m=split.block_m), FIELD: SplitRule(FIELD)}.get(split.by, SplitRule())
-        rule = options.split or usual
+        rule = fold_rule(options.split, split)
         index, blocks = grouped_rows(path, found, rule)
         words = replace(split, by=rule.by, block_m=blocks.block_px * FINEST_M).words
     elif given.digest == card.labels.digest and ", ".join(fields or (found.label_field,)) == card.labels.label_field:

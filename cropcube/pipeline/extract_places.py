@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from pyproj import Transformer
 
-from cropcube.domain.grid import EDGE_STEP_DEG, bounds_in, inside, owned, owner, zone_pieces
+from cropcube.domain.grid import EDGE_STEP_DEG, bounds_in, inside, owned, owner, pixels_at, zone_pieces
 from cropcube.domain.lattice import FINEST_M, Lattice, PixelBox
 from cropcube.domain.region import Region
 from cropcube.domain.zones import NORTH_END, SOUTH_END, domain_of
@@ -109,11 +109,7 @@ def plan_points(spec: ProjectSpec, geometry: NDArray[np.object_]) -> tuple[list[
         if lattice.is_utm:
             mine = (zone == lattice.epsg % 100) & (north == (lattice.epsg < 32700))
         places = np.flatnonzero(mine)
-        x, y = Transformer.from_crs(4326, lattice.epsg, always_xy=True).transform(lon[places], lat[places])
-        good = np.isfinite(x) & np.isfinite(y)
-        places, x, y = places[good], x[good], y[good]
-        cols = np.floor((x - lattice.left_m) / FINEST_M).astype(np.intp)
-        rows = np.floor((lattice.top_m - y) / FINEST_M).astype(np.intp)
+        rows, cols = pixels_at(lattice, np.column_stack([lon[places], lat[places]]))
         by_tile: dict[tuple[int, int], list[int]] = defaultdict(list)
         for at, tile in enumerate(zip((rows // spec.tile_px).tolist(), (cols // spec.tile_px).tolist(), strict=True)):
             if tile in grid.cells:

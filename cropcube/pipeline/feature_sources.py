@@ -13,7 +13,7 @@ import numpy as np
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
-from cropcube.errors import InvalidInputError, MissingError
+from cropcube.errors import InvalidInputError, MissingError, UsageError
 from cropcube.features.source import CubeObserving, MadeFeatures, StoredFeatures, TileObserving
 from cropcube.observations.choose import reader_for
 from cropcube.observations.season import Ground, observe_season
@@ -63,6 +63,14 @@ def check_origin(origin: str) -> str:
     if origin not in ORIGINS:
         raise InvalidInputError(f"features cannot be taken from {origin!r}", f"Use one of: {', '.join(ORIGINS)}.")
     return origin
+
+
+def check_samples_origin(origin: str, of_table: bool) -> None:
+    """Refuse a word for where the features of samples come from, if it is none or they are the rows of a table."""
+    if origin not in (FEATURES, CUBE):
+        raise InvalidInputError(f"samples cannot be taken from {origin!r}", f"Use one of: {FEATURES}, {CUBE}.")
+    if origin != FEATURES and of_table:
+        raise UsageError("--from and --table are both given, and a table has its own series", "Leave one out.")
 
 
 def contents(project: Project, spec: FeatureSpec, origin: str) -> dict[str, TileContent]:

@@ -127,7 +127,7 @@ def features(
     if not Store.exists(path):
         ledger.withdraw_all(prefix)
     Store.create(path, project.spec.grid, layout)
-    stage = run_stage(project, prefix, tasks, StageWork(path, _erase, _write), run or RunOptions())
+    stage = run_stage(project, tasks, StageWork(prefix, path, _erase, _write), run or RunOptions())
     stage.raise_failed()
     made = [record.details for record in ledger.records(prefix)]
     summary = _summary(project, spec, stage, made, incomplete)

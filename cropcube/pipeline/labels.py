@@ -167,7 +167,7 @@ def grouped(
         index = with_patches(index)
         group = index.field
     elif rule.by == REGION and rule.regions is not None:
-        group = regions_of(index, {zone.lattice.name: zone.lattice for zone in spec.grid.zones}, rule.regions)
+        group = regions_of(index, rule.regions)
     elif rule.column is None:
         group = block_numbers(index, blocks)
     return replace(index, block=group), blocks

@@ -171,7 +171,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     spec = FeatureSpec.from_dict(card.feature_spec)
     mask = None if options.crop_mask is None else CropMask.open(options.crop_mask)
     if mask is not None:
-        mask.check_meets(project.spec.region)
+        mask.check_over(project.spec.region)
     layers = len(card.legend) if options.probabilities else 0
     wanted = MapWanted(model_path, digest_of(card), card.classifier, spec, options.origin, layers, mask)
     target = map_spec(project, card, wanted)
@@ -180,8 +180,8 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     plan = plan_map(project, layout, wanted, part, records)
     _refuse_nothing(project, plan, options)
     clear = partial(_clear_map, project, target, plan, anew) if anew or options.rebuild else None
-    work = StageWork(project.map_path, erase, write)
-    stage = run_stage(project, STAGE, plan.tasks, work, run or RunOptions(), clear)
+    work = StageWork(STAGE, project.map_path, erase, write)
+    stage = run_stage(project, plan.tasks, work, run or RunOptions(), clear)
     stage.raise_failed()
     asked = mapped_area(project, card.legend, {task.key for task in plan.tasks})
     nothing = f"the crop mask {options.crop_mask} leaves nothing to be mapped in the {len(plan.tasks)} tiles asked for"

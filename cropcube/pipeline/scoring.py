@@ -16,6 +16,7 @@ from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
 from cropcube.report.accuracy import Accuracy
 from cropcube.samples.index import SETS
+from cropcube.samples.places import BLOCKS, FIELD, SplitRule
 from cropcube.samples.split import apart_from, folds, places
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.cube.store import Store
-    from cropcube.domain.model_card import ModelCard
+    from cropcube.domain.model_card import ModelCard, SplitRecord
     from cropcube.model.classifier import Classifier
     from cropcube.samples.index import SampleIndex
     from cropcube.samples.read import Samples
@@ -55,6 +56,12 @@ class Contest:
         else:
             own = FitOptions.of_words(kind, {"seed": self.card.split.seed})
         return replace(own, threads=self.threads)
+
+
+def fold_rule(asked: SplitRule | None, split: SplitRecord) -> SplitRule:
+    """Return how folds are dealt: as asked, else as a model's sets, by its blocks where that would take a file."""
+    rule = asked or SplitRule(FIELD if split.by == FIELD else BLOCKS)
+    return SplitRule(block_m=split.block_m) if rule == SplitRule() else rule
 
 
 def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy:

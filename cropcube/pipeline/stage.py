@@ -59,6 +59,8 @@ class TaskResult:
 class StageWork:
     """A store and the two module-level functions by which a worker changes it; both must be harmless to repeat."""
 
+    stage: str
+    "What their records are kept under."
     store: Path
     "What the tasks write."
     erase: Callable[[Project, StageTask], None]
@@ -134,7 +136,6 @@ class StageSummary:
 
 def run_stage(
     project: Project,
-    stage: str,
     tasks: Sequence[StageTask],
     work: StageWork,
     options: RunOptions,
@@ -147,7 +148,7 @@ def run_stage(
 
     Parameters
     ----------
-    project, stage, tasks, work, options
+    project, tasks, work, options
         What is done, and where.
     clear
         Given where all tasks are to be done anew: takes away what stands, once nothing is left that could refuse them.
@@ -161,20 +162,20 @@ def run_stage(
     ledger = Ledger(project.ledger_path)
     reports: list[TaskReport] = []
     with _swept(ledger, work.store):
-        standing = {} if clear else {record.key: record for record in ledger.records(stage)}
+        standing = {} if clear else {record.key: record for record in ledger.records(work.stage)}
         wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, work.store)]
         have = resources(options, len(wanted))
-        _refuse_if_too_big(stage, wanted, have)
+        _refuse_if_too_big(work.stage, wanted, have)
         if wanted:
             jobs = (Task(t.key, (project, replace(t, threads=have.threads), work), t.memory_bytes) for t in wanted)
-            with open_executor(have) as executor, progress_bar(stage, len(wanted), options.quiet) as advance:
+            with open_executor(have) as executor, progress_bar(work.stage, len(wanted), options.quiet) as advance:
                 if clear:
                     clear()
                 for outcome in drive(executor, perform, jobs):
                     report = _report(outcome)
                     reports.append(report)
                     advance(report.bytes_read + report.bytes_written)
-    return StageSummary(stage, tuple(reports), len(tasks) - len(wanted), time.perf_counter() - began)
+    return StageSummary(work.stage, tuple(reports), len(tasks) - len(wanted), time.perf_counter() - began)
 
 
 @contextlib.contextmanager

@@ -23,9 +23,8 @@ from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions, recipe_of
 from cropcube.model.metrics import scores
 from cropcube.pipeline.commands import command
-from cropcube.pipeline.feature_sources import FEATURES
+from cropcube.pipeline.feature_sources import FEATURES, check_samples_origin
 from cropcube.pipeline.labels import LabelFiles
-from cropcube.pipeline.sources import CUBE
 from cropcube.pipeline.training_set import of_project, of_table, warnings_of
 from cropcube.run.memory import processors
 from cropcube.samples.places import SplitRule
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from cropcube.pipeline.training_set import TrainingSet
     from cropcube.run.options import RunOptions
 
-REVISION = 2
+REVISION = 3
 """Raised when the same labels, features and options would give another model."""
 LAST_GOOD = "last-good"
 """Folder beside the weights where the best epoch of a fit that broke down is kept, as a model of its own."""
@@ -74,10 +73,7 @@ class TrainOptions:
     "Where features come from: their store (`features`), or made on the fly of the `cube`. The model is the same."
 
     def __post_init__(self) -> None:
-        if self.origin not in (FEATURES, CUBE):
-            raise InvalidInputError(f"samples cannot be taken from {self.origin!r}", f"Use one of: {FEATURES}, {CUBE}.")
-        if self.origin != FEATURES and self.labels.table is not None:
-            raise UsageError("--from and --table are both given, and a table has its own series", "Leave one out.")
+        check_samples_origin(self.origin, self.labels.table is not None)
         if self.tensorboard and self.classifier != "cropnet":
             raise UsageError(
                 f"--tensorboard shows CropNet's epochs; a {self.classifier} has none", "Leave --tensorboard out."
@@ -172,10 +168,9 @@ def train(
     table = options.labels.table
     project = None if table else find_project(project_root)
     job = of_project(project, options) if project else of_table(table or Path(), options)
-    if options.feature not in (job.spec.name, TrainOptions.feature):
+    if table and options.feature not in (job.spec.name, TrainOptions.feature):
         raise UsageError(
-            f"{job.origin.region} has steps of its own, those of {job.spec.name}; --features {options.feature} says "
-            "otherwise",
+            f"{table} has steps of its own, those of {job.spec.name}; --features {options.feature} says otherwise",
             "Leave --features out.",
         )
     made_of = _made_of(job, options)

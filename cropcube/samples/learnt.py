@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyproj import Transformer
 
+from cropcube.domain.grid import lonlat_of, pixels_at
 from cropcube.domain.lattice import FINEST_M, Lattice
 from cropcube.samples.index import NO_FIELD, SETS
 from cropcube.samples.places import BLOCKS, FIELD, with_patches
@@ -80,14 +80,14 @@ class Learnt:
         held = np.zeros(len(lonlat), dtype=bool)
         for zone in self.index.zones:
             lattice = Lattice.named(zone)
-            row, col = _pixels_of(lonlat, lattice)
+            row, col = pixels_at(lattice, lonlat)
             held |= np.isin(_packed(row, col), _packed(*self._pixels(lattice))) | self._in_blocks(lattice, row, col)
         return held
 
     def _pixels(self, lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the pixels of a lattice, rows and columns, that hold samples."""
         if self.of_table:
-            return _pixels_of(coordinates_of(self.index.field), lattice)
+            return pixels_at(lattice, coordinates_of(self.index.field))
         mine = self.index.in_zone(lattice.name)
         return self.index.row[mine].astype(np.int64), self.index.col[mine].astype(np.int64)
 
@@ -96,7 +96,7 @@ class Learnt:
         if self.split.by != BLOCKS:
             return np.zeros(len(row), dtype=bool)
         if self.of_table:
-            return np.isin(ground_blocks(_lonlat_of(row, col, lattice), self.split.block_m), self.index.block)
+            return np.isin(ground_blocks(lonlat_of(lattice, row, col), self.split.block_m), self.index.block)
         if lattice.name not in self.split.anchors:
             return np.zeros(len(row), dtype=bool)
         blocks = Blocks(self.split.block_m // FINEST_M, self.split.anchors)
@@ -105,18 +105,3 @@ class Learnt:
 
 def _packed(row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.int64]:
     return (row << 32) + col
-
-
-def _pixels_of(lonlat: NDArray[np.float64], lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the row and column of the 10 m pixel that holds each place; (-1, -1) where the CRS does not reach."""
-    x, y = Transformer.from_crs(4326, lattice.crs, always_xy=True).transform(lonlat[:, 0], lonlat[:, 1])
-    there = np.isfinite(x) & np.isfinite(y)
-    row, col = np.full(len(lonlat), -1, np.int64), np.full(len(lonlat), -1, np.int64)
-    row[there] = np.floor((lattice.top_m - y[there]) / FINEST_M)
-    col[there] = np.floor((x[there] - lattice.left_m) / FINEST_M)
-    return row, col
-
-
-def _lonlat_of(row: NDArray[np.int64], col: NDArray[np.int64], lattice: Lattice) -> NDArray[np.float64]:
-    x, y = lattice.left_m + (col + 0.5) * FINEST_M, lattice.top_m - (row + 0.5) * FINEST_M
-    return np.column_stack(Transformer.from_crs(lattice.crs, 4326, always_xy=True).transform(x, y))

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from pyproj import Transformer
 
 from cropcube.catalog.vectors import read_vectors
-from cropcube.domain.lattice import FINEST_M
+from cropcube.domain.grid import lonlat_of
+from cropcube.domain.lattice import Lattice
 from cropcube.errors import InvalidInputError, UsageError
 from cropcube.samples.index import NO_FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from cropcube.domain.lattice import Lattice
@@ -99,14 +97,12 @@ def with_patches(index: SampleIndex) -> SampleIndex:
     return replace(index, field=field)
 
 
-def regions_of(index: SampleIndex, lattices: Mapping[str, Lattice], path: Path) -> NDArray[np.int64]:
+def regions_of(index: SampleIndex, path: Path) -> NDArray[np.int64]:
     """Return the number of the polygon of a file that each sample's centre lies in; see `polygons_at`."""
     lonlat = np.zeros((len(index), 2))
     for zone in index.zones:
-        mine, lattice = np.flatnonzero(index.in_zone(zone)), lattices[zone]
-        x = lattice.left_m + (index.col[mine] + 0.5) * FINEST_M
-        y = lattice.top_m - (index.row[mine] + 0.5) * FINEST_M
-        lonlat[mine] = np.column_stack(Transformer.from_crs(lattice.crs, 4326, always_xy=True).transform(x, y))
+        mine = np.flatnonzero(index.in_zone(zone))
+        lonlat[mine] = lonlat_of(Lattice.named(zone), index.row[mine], index.col[mine])
     return polygons_at(lonlat, path)
 
 

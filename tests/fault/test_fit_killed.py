@@ -17,7 +17,7 @@ from cropcube.model.augment import Augmentation
 from cropcube.model.diary import LOG, WORK_FILE, WORK_LOG, Diary
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
-from tests.support.learning import make_project, make_samples, write_features
+from tests.support.learning import break_down, make_project, make_samples, write_features
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = FitOptions(
@@ -101,16 +101,7 @@ def test_a_work_file_of_another_fit_or_a_damaged_one_is_not_gone_on_with(samples
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_epoch(samples, tmp_path, monkeypatch):
-    from cropcube.model import fit_cropnet
-
-    original = fit_cropnet._Fit._learn
-
-    def poisoned(self, number):
-        if number == 3:
-            self.loss_of.weight.fill_(np.nan)
-        return original(self, number)
-
-    monkeypatch.setattr(fit_cropnet._Fit, "_learn", poisoned)
+    break_down(monkeypatch, 3)
     rescued = []
 
     def rescue(fitted):

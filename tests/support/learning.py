@@ -26,6 +26,7 @@ from cropcube.samples.split import plan_blocks, three_sets
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from numpy.typing import NDArray
 
     from cropcube.domain.lattice import PixelBox, Tile
@@ -108,3 +109,17 @@ def make_samples(project: Project, store: Store, spacing: int = 2, seed: int = 0
         samples.index.with_blocks(numbers, three_sets(numbers, samples.index.label, seed)),
         LEGEND,
     )
+
+
+def break_down(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Have a fit of CropNet meet a loss that is no number in an epoch."""
+    from cropcube.model import fit_cropnet
+
+    original = fit_cropnet._Fit._learn
+
+    def poisoned(self: fit_cropnet._Fit, number: int) -> object:
+        if number == epoch:
+            self.loss_of.weight.fill_(np.nan)
+        return original(self, number)
+
+    monkeypatch.setattr(fit_cropnet._Fit, "_learn", poisoned)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from cropcube.pipeline.provenance import Provenance
 
-STATES = ("done", "partial", "incomplete", "interrupted", "outdated", "damaged", "missing")
-
 
 def status(
     tile: Annotated[
@@ -64,6 +62,8 @@ def status(
 
 def _states(stage: Mapping[str, int]) -> str:
     """Return the states that occur, with their counts."""
+    from cropcube.pipeline.status import STATES
+
     return ", ".join(f"{stage[state]} {state}" for state in STATES if stage[state])
 
 

@@ -10,7 +10,7 @@ import shapely
 from pyproj import Transformer
 
 from cropcube.catalog.outlines import find_region
-from cropcube.domain.grid import inside, lonlat_centres, plan_grid, zone_pieces
+from cropcube.domain.grid import inside, lonlat_centres, lonlat_of, pixels_at, plan_grid, zone_pieces
 from cropcube.domain.lattice import Lattice, PixelBox
 from cropcube.domain.region import Region
 from cropcube.errors import InvalidInputError, MissingError
@@ -143,3 +143,16 @@ def test_pixel_centres_in_degrees() -> None:
         [3.000153, 3.000459, 3.000765], abs=2e-6
     )  # 10, 30, 50 m east of the central meridian
     assert lat[0, 0] > lat[1, 0]
+
+
+@pytest.mark.parametrize("lattice", [Lattice.utm(31, True), Lattice.utm(43, False), Lattice.of_epsg(3035)])
+def test_places_and_pixels_are_told_from_each_other(lattice: Lattice) -> None:
+    box = lattice.box_of_bounds((4_000_000, 3_000_000, 4_000_050, 3_000_030), 10)
+    if lattice.is_utm:
+        box = lattice.box_of_bounds((500_000, 5_600_000, 500_050, 5_600_030), 10)
+    row, col = (axis.ravel() for axis in np.indices(box.shape))
+    lonlat = lonlat_of(lattice, box.row + row, box.col + col)
+    np.testing.assert_allclose(lonlat, np.stack([axis.ravel() for axis in lonlat_centres(box)], axis=1), atol=1e-12)
+    found = pixels_at(lattice, lonlat)
+    np.testing.assert_array_equal(found, [box.row + row, box.col + col])
+    np.testing.assert_array_equal(pixels_at(lattice, np.array([[np.inf, np.inf]])), [[-1], [-1]])

@@ -16,7 +16,7 @@ from cropcube.errors import InvalidInputError
 from cropcube.maps.crop_mask import CropMask
 from cropcube.pipeline.predict import PredictOptions, predict
 from tests.support import console
-from tests.support.granules import EPSG, LEFT_M, TOP_M
+from tests.support.granules import EPSG, LEFT_M, TOP_M, tree_bytes
 from tests.support.small_build import SERIAL, built
 from tests.support.small_job import MEDIAN, learn
 
@@ -59,7 +59,21 @@ def test_masks_of_the_world_or_a_continent_meet_the_region(project: Path, crs: s
     grid = Affine((east - west) / 40, 0, west, 0, (south - north) / 20, north)
     with rasterio.open(project.parent / "w.tif", "w", transform=grid, **kind) as file:
         file.write(np.ones((20, 40), np.uint8), 1)
-    CropMask.open(project.parent / "w.tif").check_meets(read_project(project).spec.region)
+    CropMask.open(project.parent / "w.tif").check_over(read_project(project).spec.region)
+
+
+@pytest.mark.parametrize("tiled", [{}, {"tiled": True, "blockxsize": 64, "blockysize": 64}])
+def test_a_crop_mask_that_is_cut_off_is_refused_while_the_map_still_stands(project: Path, tiled) -> None:
+    predict(project, PredictOptions(), SERIAL).check()
+    kind = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 600, "height": 600, "crs": f"EPSG:{EPSG}"} | tiled
+    path, grid = project.parent / "m.tif", Affine(5, 0, LEFT_M, 0, -5, TOP_M)
+    with rasterio.open(path, "w", transform=grid, **kind) as file:
+        file.write(np.random.default_rng(0).integers(0, 2, (600, 600)).astype(np.uint8), 1)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    before = tree_bytes(project)
+    with pytest.raises(InvalidInputError, match=r"m\.tif cannot be read"):
+        predict(project, PredictOptions(crop_mask=path), SERIAL)
+    assert tree_bytes(project) == before
 
 
 def test_a_crop_mask_that_leaves_nothing_is_said(project: Path) -> None:

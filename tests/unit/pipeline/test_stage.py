@@ -58,7 +58,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
     return TaskResult(state, {"failed": ["S1"] if task.payload.get("miss") else []}, 10, objects)
 
 
-WORK = StageWork(Path("/none"), erase, write)
+WORK = StageWork("toy", Path("/none"), erase, write)
 SERIAL = RunOptions("serial", quiet=True)
 
 
@@ -81,17 +81,17 @@ def project(tmp_path: Path) -> Project:
 
 def test_a_second_run_does_no_work(project: Project) -> None:
     tasks = [task("d", "a", "b", key=f"toy/utm31n/r{n:04d}c0001") for n in range(3)]
-    first = run_stage(project, "toy", tasks, WORK, SERIAL)
+    first = run_stage(project, tasks, WORK, SERIAL)
     assert (first.count("done"), first.count("reused")) == (3, 0)
     before = tree(project.root)
-    second = run_stage(project, "toy", [replace(t, payload={"names": (), "fail": True}) for t in tasks], WORK, SERIAL)
+    second = run_stage(project, [replace(t, payload={"names": (), "fail": True}) for t in tasks], WORK, SERIAL)
     assert (second.count("done"), second.count("reused"), second.failed) == (0, 3, ())
     assert tree(project.root) == before
 
 
 def test_another_digest_erases_what_stood(project: Project) -> None:
-    run_stage(project, "toy", [task("old", "a", "b")], WORK, SERIAL)
-    run_stage(project, "toy", [task("new", "b", "c")], WORK, SERIAL)
+    run_stage(project, [task("old", "a", "b")], WORK, SERIAL)
+    run_stage(project, [task("new", "b", "c")], WORK, SERIAL)
     stored = {name: text for name, text in tree(project.root).items() if name.startswith("store")}
     assert stored == {
         "store/toy_utm31n_r0001c0001/b": b"new b",
@@ -101,14 +101,14 @@ def test_another_digest_erases_what_stood(project: Project) -> None:
 
 def test_an_incomplete_task_is_done_again_and_only_it(project: Project) -> None:
     tasks = [task("d", "a"), task("d", "a", key="toy/x", miss=True)]
-    assert run_stage(project, "toy", tasks, WORK, SERIAL).count("incomplete") == 1
-    again = run_stage(project, "toy", [tasks[0], task("d", "a", key="toy/x")], WORK, SERIAL)
+    assert run_stage(project, tasks, WORK, SERIAL).count("incomplete") == 1
+    again = run_stage(project, [tasks[0], task("d", "a", key="toy/x")], WORK, SERIAL)
     assert (again.count("done"), again.count("reused")) == (1, 1)
-    assert run_stage(project, "toy", tasks, WORK, SERIAL).count("reused") == 2
+    assert run_stage(project, tasks, WORK, SERIAL).count("reused") == 2
 
 
 def test_a_failed_task_is_named_and_leaves_no_record_of_done(project: Project) -> None:
-    summary = run_stage(project, "toy", [task("d", "a", fail=True), task("d", "a", key="toy/x")], WORK, SERIAL)
+    summary = run_stage(project, [task("d", "a", fail=True), task("d", "a", key="toy/x")], WORK, SERIAL)
     assert [r.error for r in summary.failed] == ["scene S1 cannot be read"]
     assert summary.count("done") == 1
     assert summary.as_dict()["errors"][0]["next_step"] == "Run it again."
@@ -122,11 +122,11 @@ def test_a_failed_task_is_named_and_leaves_no_record_of_done(project: Project) -
 @pytest.mark.parametrize("left", [None, b"d"])
 def test_a_done_task_whose_object_is_gone_or_cut_short_is_done_again(project: Project, left: bytes | None) -> None:
     tasks = [task("d", "a", "b"), task("d", "a", key="toy/x")]
-    run_stage(project, "toy", tasks, WORK, SERIAL)
+    run_stage(project, tasks, WORK, SERIAL)
     before = tree(project.root)
     lost = chunks(project, tasks[0]) / "b"
     lost.unlink() if left is None else lost.write_bytes(left)
-    again = run_stage(project, "toy", tasks, WORK, SERIAL)
+    again = run_stage(project, tasks, WORK, SERIAL)
     assert ([report.key for report in again.reports], again.count("reused")) == ([tasks[0].key], 1)
     assert tree(project.root) == before
 
@@ -134,22 +134,22 @@ def test_a_done_task_whose_object_is_gone_or_cut_short_is_done_again(project: Pr
 @pytest.mark.parametrize("fate", ["good", "fail", "nothing to do"])
 def test_when_a_stage_is_over_nothing_lies_beside_store_and_ledger(project: Project, fate: str) -> None:
     store = project.root / "store"
-    work = StageWork(store, erase, write)
+    work = StageWork("toy", store, erase, write)
     tasks = [task("a", "x"), task("b", "x", key="toy/utm31n/r0001c0002", fail=fate == "fail")]
     if fate == "nothing to do":
-        run_stage(project, "toy", tasks, work, SERIAL)
+        run_stage(project, tasks, work, SERIAL)
     for path in (store, project.ledger_path):
         partial_folder(path).mkdir(parents=True)
         (partial_folder(path) / f"{socket.gethostname()}~1~1~1").write_bytes(b"of another host, a day old")
         os.utime(partial_folder(path) / f"{socket.gethostname()}~1~1~1", (0, 0))
-    assert len(run_stage(project, "toy", tasks, work, SERIAL).failed) == (fate == "fail")
+    assert len(run_stage(project, tasks, work, SERIAL).failed) == (fate == "fail")
     assert not list(project.root.glob(".*.partial"))
 
 
 def test_a_task_too_big_is_refused_before_the_first(project: Project) -> None:
     tasks = [task("d", "a"), replace(task("d", "a", key="toy/big"), memory_bytes=3 * 2**30)]
     with pytest.raises(ResourceError, match=r"toy/big.*3.00 GiB.*1.00 GiB"):
-        run_stage(project, "toy", tasks, WORK, RunOptions("serial", memory_limit=2**30, quiet=True))
+        run_stage(project, tasks, WORK, RunOptions("serial", memory_limit=2**30, quiet=True))
     assert sorted(path.name for path in project.root.iterdir()) == ["cropcube.toml", "region.geojson"]
 
 

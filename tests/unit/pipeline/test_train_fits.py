@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from cropcube.errors import CropcubeError
@@ -14,6 +13,7 @@ from cropcube.model.diary import WORK_FILE
 from cropcube.pipeline.train import train
 from tests.support.field_project import FAST, labelled_project
 from tests.support.field_project import training_options as options
+from tests.support.learning import break_down
 
 AUGMENTED = Augmentation(copies=1, original=False, shift_days=20)
 
@@ -43,18 +43,9 @@ def test_what_augmentation_takes_from_beyond_the_season_is_said(project):
 
 
 def test_a_fit_that_breaks_down_leaves_a_model_of_its_best_epoch_and_the_one_that_stood(project, monkeypatch):
-    from cropcube.model import fit_cropnet
-
     train(project.root, options(project, classifier="cropnet", fit=FAST))
     stood = {path.name: path.read_bytes() for path in project.model_path.iterdir()}
-    original = fit_cropnet._Fit._learn
-
-    def poisoned(self, number):
-        if number == 2:
-            self.loss_of.weight.fill_(np.nan)
-        return original(self, number)
-
-    monkeypatch.setattr(fit_cropnet._Fit, "_learn", poisoned)
+    break_down(monkeypatch, 2)
     with pytest.raises(CropcubeError, match="the loss is nan in epoch 2, batch 1") as caught:
         train(project.root, options(project, classifier="cropnet", fit=replace(FAST, seed=1)))
     assert f"is kept as a model in {project.model_path / 'last-good'}" in caught.value.next_step

@@ -67,12 +67,12 @@ def test_samples_lie_in_the_polygon_that_holds_their_centre(tmp_path):
     left, top = LATTICE.left_m + 500_000, LATTICE.top_m - 4_000_000
     shapes = [box(left, top - 100, left + 40, top), box(left + 30, top - 100, left + 80, top)]
     gpd.GeoDataFrame({"name": ["a", "b"]}, geometry=shapes, crs=32631).to_parquet(tmp_path / "two.parquet")
-    found = regions_of(index, {"utm31n": LATTICE}, tmp_path / "two.parquet")
+    found = regions_of(index, tmp_path / "two.parquet")
     np.testing.assert_array_equal(found.reshape(10, 10), np.tile(np.repeat([0, 1, -1], [4, 4, 2]), (10, 1)))
     lines = gpd.GeoDataFrame({"n": [1]}, geometry=[shapes[0].exterior], crs=32631)
     lines.to_parquet(tmp_path / "lines.parquet")
     with pytest.raises(InvalidInputError, match="more than polygons"):
-        regions_of(index, {"utm31n": LATTICE}, tmp_path / "lines.parquet")
+        regions_of(index, tmp_path / "lines.parquet")
 
 
 @pytest.mark.parametrize(
