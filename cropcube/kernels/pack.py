@@ -41,7 +41,7 @@ def pack_samples(source_SBYX: NDArray[Any], pixel_N: NDArray[np.integer], rows: 
     source_SBYX
         uint16 or float32: the features of one resolution.
     pixel_N
-        Which pixels, y * width + x. Fastest where neighbours in the list are neighbours on the ground.
+        Which pixels, y * width + x, in any order.
     rows
         See there; written to.
     threads
@@ -67,9 +67,12 @@ def pack_samples(source_SBYX: NDArray[Any], pixel_N: NDArray[np.integer], rows: 
         raise InvalidInputError(f"{steps} steps, {threads} threads; expected at most {MAX_STEPS} and at least 1")
     if samples and not 0 <= int(pixel_N.min()) <= int(pixel_N.max()) < height * width:
         raise InvalidInputError(f"pixels {pixel_N.min()} to {pixel_N.max()} are not all in {height} x {width}")
+    # neighbours share lines of the cache, and a pixel that several samples have is gathered once
+    order = np.argsort(pixel_N, kind="stable")
     _native.pack_samples(
         np.ascontiguousarray(source_SBYX, source_SBYX.dtype.newbyteorder("=")),
-        np.ascontiguousarray(pixel_N, np.int64),
+        np.ascontiguousarray(pixel_N[order], np.int64),
+        order,
         np.array(rows.bands, np.int32),
         rows.first,
         rows.values_NBS,
@@ -105,13 +108,15 @@ def take_scaled(
     count, *shape = rows_MBS.shape
     if not rows_MBS.flags.c_contiguous:
         raise InvalidInputError(f"rows of shape {rows_MBS.shape} are not in C order")
-    if len(which_N) and not 0 <= int(which_N.min()) <= int(which_N.max()) < count:
-        raise InvalidInputError(f"rows {which_N.min()} to {which_N.max()} are not all among {count}")
-    means, deviations = (
-        np.ascontiguousarray(np.broadcast_to(part, shape), np.float32).reshape(-1) for part in (mean, deviation)
-    )
+    scale = np.empty((2, *shape), np.float32)
+    scale[0], scale[1] = mean, deviation
     taken_NBS = np.empty((len(which_N), *shape), np.float32)
-    flat = taken_NBS.reshape(len(which_N), len(means))
+    length = scale[0].size
     which = np.ascontiguousarray(which_N, np.int64)
-    _native.take_scaled(rows_MBS.reshape(count, len(means)), which, means, deviations, flat)
+    try:
+        _native.take_scaled(
+            rows_MBS.reshape(count, length), which, scale.reshape(2, length), taken_NBS.reshape(len(which), length)
+        )
+    except IndexError as err:
+        raise InvalidInputError(f"rows {which.min()} to {which.max()} are not all among {count}") from err
     return taken_NBS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -94,8 +95,11 @@ class AsTheyAre:
     def __call__(self, entries: Entries, seed: Sequence[int]) -> tuple[NDArray[np.float32], int]:
         """Return scaled inputs; see `Preparation`."""
         del seed
-        mean, deviation = (np.array(part, np.float32) for part in (self.scaling.mean, self.scaling.deviation))
-        return take_scaled(entries.rows_MBT, entries.row, mean, deviation), 0
+        return take_scaled(entries.rows_MBT, entries.row, *self._arrays), 0
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return np.array(self.scaling.mean, np.float32), np.array(self.scaling.deviation, np.float32)
 
 
 @dataclass(frozen=True)

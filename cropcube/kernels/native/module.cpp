@@ -163,11 +163,13 @@ std::vector<std::uint64_t> inverses_of_spans() {
 }
 
 template <typename T, typename R>
-void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::int32_t, 1> band, std::size_t first,
-                  Output<R, 3> rows, std::size_t threads, const std::string& variant) {
+void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::int64_t, 1> row,
+                  Input<std::int32_t, 1> band, std::size_t first, Output<R, 3> rows, std::size_t threads,
+                  const std::string& variant) {
     const std::size_t steps = source.shape(0), bands = source.shape(1), pixels = source.shape(2) * source.shape(3);
     const std::size_t samples = pixel.shape(0), stop = first + rows.shape(2);
-    if (band.shape(0) != bands || rows.shape(0) != samples || stop > steps || steps > MOST_STEPS) {
+    const bool fits = band.shape(0) == bands && row.shape(0) == samples && rows.shape(0) == samples;
+    if (!fits || stop > steps || steps > MOST_STEPS) {
         throw nb::value_error("shapes do not fit");
     }
     for (std::size_t b = 0; b < bands; ++b) {
@@ -175,9 +177,10 @@ void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::i
     }
     for (std::size_t n = 0; n < samples; ++n) {
         if (pixel(n) < 0 || static_cast<std::size_t>(pixel(n)) >= pixels) throw nb::value_error("no such pixel");
+        if (row(n) < 0 || static_cast<std::size_t>(row(n)) >= samples) throw nb::value_error("no such row");
     }
     static const std::vector<std::uint64_t> inverses = inverses_of_spans();
-    const PackSamples<T, R> work{source.data(), pixel.data(), band.data(), steps, bands, pixels,
+    const PackSamples<T, R> work{source.data(), pixel.data(), row.data(), band.data(), steps, bands, pixels,
                               first, stop, rows.shape(1), rows.data(), inverses.data()};
     using Function = Packer<T, R>;
     const Function packer = CROPCUBE_FUNCTION(Function, pack_samples, variant);
@@ -194,16 +197,15 @@ void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::i
 }
 
 template <typename R>
-void take_scaled(Input<R, 2> rows, Input<std::int64_t, 1> which, Input<float, 1> mean, Input<float, 1> deviation,
-                 Output<float, 2> taken) {
+void take_scaled(Input<R, 2> rows, Input<std::int64_t, 1> which, Input<float, 2> scale, Output<float, 2> taken) {
     const std::size_t length = rows.shape(1), count = which.shape(0);
-    if (mean.shape(0) != length || deviation.shape(0) != length || taken.shape(0) != count || taken.shape(1) != length) {
+    if (scale.shape(0) != 2 || scale.shape(1) != length || taken.shape(0) != count || taken.shape(1) != length) {
         throw nb::value_error("shapes do not fit");
     }
     for (std::size_t n = 0; n < count; ++n) {
-        if (which(n) < 0 || static_cast<std::size_t>(which(n)) >= rows.shape(0)) throw nb::value_error("no such row");
+        if (which(n) < 0 || static_cast<std::size_t>(which(n)) >= rows.shape(0)) throw nb::index_error("no such row");
     }
-    const TakeScaled<R> work{rows.data(), which.data(), mean.data(), deviation.data(), length, taken.data()};
+    const TakeScaled<R> work{rows.data(), which.data(), scale.data(), scale.data() + length, length, taken.data()};
     const Taker<R> taker = CROPCUBE_FUNCTION(Taker<R>, take_scaled, "");
     nb::gil_scoped_release release;
     taker(work, count);
@@ -258,7 +260,7 @@ NB_MODULE(_native, module) {
                "Write the median and the number of clear dates of each window into the last two arrays.");
     const char* packed = "Write rows (samples, bands, steps) of pixels of features (steps, bands, y, x), gaps filled.";
     const auto pack = [&](auto function) {
-        module.def("pack_samples", function, nb::arg("source").noconvert(), nb::arg("pixel").noconvert(),
+        module.def("pack_samples", function, nb::arg("source").noconvert(), nb::arg("pixel").noconvert(), nb::arg("row").noconvert(),
                    nb::arg("band").noconvert(), nb::arg("first"), nb::arg("rows").noconvert(), nb::arg("threads"),
                    nb::arg("variant"), packed);
     };
@@ -267,8 +269,8 @@ NB_MODULE(_native, module) {
     pack(&cropcube::pack_samples<float, float>);
     const auto take = [&](auto function) {
         module.def("take_scaled", function, nb::arg("rows").noconvert(), nb::arg("which").noconvert(),
-                   nb::arg("mean").noconvert(), nb::arg("deviation").noconvert(), nb::arg("taken").noconvert(),
-                   "Write (rows[which] - mean) / deviation into the last array.");
+                   nb::arg("scale").noconvert(), nb::arg("taken").noconvert(),
+                   "Write (rows[which] - scale[0]) / scale[1] into the last array.");
     };
     take(&cropcube::take_scaled<std::uint16_t>);
     take(&cropcube::take_scaled<float>);

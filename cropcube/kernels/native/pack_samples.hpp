@@ -22,6 +22,7 @@ template <typename T, typename R>
 struct PackSamples {
     const T* source;              // (steps, bands, pixels)
     const std::int64_t* pixel;    // (samples) offset into a plane
+    const std::int64_t* row;      // (samples) where each goes
     const std::int32_t* band;     // (bands) which band of the rows each is
     std::size_t steps, bands, pixels;
     std::size_t first, stop;      // steps that are written
@@ -177,7 +178,7 @@ void pack_block(const PackSamples<T, R>& work, std::size_t begin, std::size_t en
     }
     for (std::size_t n = begin; n < end; ++n) {
         const T* series = scratch + place[n - begin] * sample;
-        R* row = work.rows + n * work.row_bands * length;
+        R* row = work.rows + work.row[n] * work.row_bands * length;
         for (std::size_t b = 0; b < work.bands; ++b) {
             copy_steps(series + b * work.steps, work.first, work.stop, row + work.band[b] * length);
         }

@@ -90,7 +90,7 @@ def test_every_instruction_set_gives_the_same(variant, kind):
     pixel = np.concatenate([np.sort(pixel), pixel])
     for into in (np.float32, kind):
         rows = np.empty((len(pixel), 6, 50), into)
-        _native.pack_samples(values, pixel, np.arange(6, dtype=np.int32), 11, rows, 2, variant)
+        _native.pack_samples(values, pixel, np.arange(len(pixel)), np.arange(6, dtype=np.int32), 11, rows, 2, variant)
         np.testing.assert_array_equal(rows, oracle(values, pixel, 11, 61))
 
 
