@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 128 * 2**20
 """Samples held to be shuffled."""
+WINDOWS_HELD = 3
+"""One in use and two being read, so that no thread waits for the last cell of one."""
 GROUPS_A_PART = 4
 """Groups of cells that each worker needs, on average, to be dealt whole ones."""
 
@@ -213,25 +215,25 @@ class SampleStream(IterableDataset[Batch]):
     def _read(self, windows: list[list[Cell]]) -> Iterator[tuple[list[Cell], NDArray[Any]]]:
         """Yield windows with what is read of them, one being read while the one before is used."""
         most = max((_samples(window) for window in windows), default=0)
-        held = [np.empty((most, *self.samples.layout.shape), self.dtype) for _ in windows[:2]]
+        held = [np.empty((most, *self.samples.layout.shape), self.dtype) for _ in windows[:WINDOWS_HELD]]
         with ThreadPoolExecutor(self.options.threads) as pool:
 
             def begin(place: int) -> list[Future[None]]:
                 """Have a window read by the pool."""
-                cells, rows = windows[place], held[place % 2]
+                cells, rows = windows[place], held[place % WINDOWS_HELD]
                 ends = np.cumsum([len(cell.positions) for cell in cells])
                 return [
                     pool.submit(self.samples.read_into, rows[end - len(cell.positions) : end], cell)
                     for cell, end in zip(cells, ends, strict=True)
                 ]
 
-            ahead = begin(0) if windows else []
+            ahead = deque(begin(place) for place in range(min(WINDOWS_HELD - 1, len(windows))))
             for place, window in enumerate(windows):
-                for read in ahead:
+                for read in ahead.popleft():
                     read.result()
-                if place + 1 < len(windows):
-                    ahead = begin(place + 1)
-                yield window, held[place % 2][: _samples(window)]
+                if place + WINDOWS_HELD - 1 < len(windows):
+                    ahead.append(begin(place + WINDOWS_HELD - 1))
+                yield window, held[place % WINDOWS_HELD][: _samples(window)]
 
     def _prepared(self, entries: Entries, worker: int, number: int) -> Batch:
         seed = (self.options.seed, self.epoch, self.rank, worker, 1, number)

@@ -190,9 +190,7 @@ void pack_samples(Input<T, 4> source, Input<std::int64_t, 1> pixel, Input<std::i
     std::vector<std::vector<T>> held(std::max<std::size_t>(1, threads));
     share((samples + SHARED - 1) / SHARED, threads, [&](std::size_t thread, std::size_t i) {
         held[thread].resize(scratch);
-        for (std::size_t n = i * SHARED; n < std::min(samples, (i + 1) * SHARED); n += PACKED_TOGETHER) {
-            packer(work, n, std::min(samples, n + PACKED_TOGETHER), held[thread].data());
-        }
+        packer(work, i * SHARED, std::min(samples, (i + 1) * SHARED), held[thread].data());
     });
 }
 

@@ -14,7 +14,7 @@
 
 namespace cropcube {
 
-constexpr std::size_t PACKED_TOGETHER = 32;  // samples in a block
+constexpr std::size_t PACKED_TOGETHER = 32;  // pixels in a block
 constexpr std::size_t FETCHED_AHEAD = 2;     // rows
 constexpr std::size_t MOST_STEPS = 4096;     // so that a filled value is exact, see divided
 
@@ -56,22 +56,29 @@ inline void copy_steps(const T* series, std::size_t first, std::size_t stop, R* 
     for (std::size_t s = first; s < stop; ++s) row[s - first] = static_cast<R>(series[s]);
 }
 
-// Fills the gaps of one sample's series in place: bands are `stride` apart, and a step has a value where the first has.
-inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t bands, std::size_t steps,
+// Whether two series have values at the same steps.
+inline bool alike(const std::uint16_t* one, const std::uint16_t* other, std::size_t steps) {
+    unsigned differs = 0;
+    for (std::size_t s = 0; s < steps; ++s) differs |= static_cast<unsigned>((one[s] != 0) != (other[s] != 0));
+    return differs == 0;
+}
+
+// Fills the gaps of `count` series in place, `stride` apart: a step has a value in all of them or in none.
+inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t count, std::size_t steps,
                       const std::uint64_t* inverses) {
     std::size_t before = steps;  // none yet
     for (std::size_t s = 0; s < steps; ++s) {
         if (series[s] == 0) continue;
         if (before == steps) {
-            for (std::size_t b = 0; b < bands; ++b) {
-                std::uint16_t* of = series + b * stride;
+            for (std::size_t n = 0; n < count; ++n) {
+                std::uint16_t* of = series + n * stride;
                 for (std::size_t t = 0; t < s; ++t) of[t] = of[s];
             }
         } else if (s - before > 1) {
             const std::uint64_t span = s - before;
             const std::uint64_t inverse = inverses[span];
-            for (std::size_t b = 0; b < bands; ++b) {
-                std::uint16_t* of = series + b * stride + before;
+            for (std::size_t n = 0; n < count; ++n) {
+                std::uint16_t* of = series + n * stride + before;
                 std::uint64_t weighted = std::uint64_t{of[0]} * span;  // of the two ends, by their distance
                 for (std::size_t t = 1; t < span; ++t) {
                     weighted += of[span];
@@ -82,14 +89,25 @@ inline void fill_gaps(std::uint16_t* series, std::size_t stride, std::size_t ban
         }
         before = s;
     }
-    for (std::size_t b = 0; b < bands; ++b) {
-        std::uint16_t* of = series + b * stride;
+    for (std::size_t n = 0; n < count; ++n) {
+        std::uint16_t* of = series + n * stride;
         const std::uint16_t held = before == steps ? 0 : of[before];
         for (std::size_t t = before == steps ? 0 : before + 1; t < steps; ++t) of[t] = held;
     }
 }
 
-inline void fill_gaps(float*, std::size_t, std::size_t, std::size_t, const std::uint64_t*) {}  // terms of a fit have none
+// Fills the gaps of pixels (bands, steps) in place: where the first band of one has a value, all have. Clouds are larger
+// than pixels: neighbours that miss the same steps are filled together, so that their gaps are looked for once.
+inline void fill_pixels(std::uint16_t* pixels, std::size_t count, std::size_t bands, std::size_t steps,
+                        const std::uint64_t* inverses) {
+    for (std::size_t n = 0, stop = 0; n < count; n = stop) {
+        std::uint16_t* first = pixels + n * bands * steps;
+        for (stop = n + 1; stop < count && alike(first, pixels + stop * bands * steps, steps);) ++stop;
+        fill_gaps(first, steps, (stop - n) * bands, steps, inverses);
+    }
+}
+
+inline void fill_pixels(float*, std::size_t, std::size_t, std::size_t, const std::uint64_t*) {}  // terms of a fit: none
 
 // Writes planes first .. first + 7 of one band, eight pixels from `plane` on, as eight series at `to`, `sample` apart.
 template <typename T>
@@ -161,26 +179,28 @@ void gather(const PackSamples<T, R>& work, const std::int64_t* pixel, std::size_
     }
 }
 
-// Packs samples [begin, end), at most PACKED_TOGETHER. A pixel that several in a row ask for (four of 10 m lie in one of
-// 20 m) is gathered and filled once.
+// Packs samples [begin, end), PACKED_TOGETHER pixels at a time. A pixel that several in a row ask for (four of 10 m lie
+// in one of 20 m) is gathered and filled once.
 template <typename T, typename R>
 void pack_block(const PackSamples<T, R>& work, std::size_t begin, std::size_t end, T* scratch) {
     const std::size_t sample = work.bands * work.steps, length = work.stop - work.first;
     std::int64_t pixel[PACKED_TOGETHER];
-    std::size_t count = 0, place[PACKED_TOGETHER];
-    for (std::size_t n = begin; n < end; ++n) {
-        if (count == 0 || pixel[count - 1] != work.pixel[n]) pixel[count++] = work.pixel[n];
-        place[n - begin] = count - 1;
-    }
-    gather(work, pixel, count, scratch);
-    for (std::size_t n = 0; n < count; ++n) {
-        fill_gaps(scratch + n * sample, work.steps, work.bands, work.steps, work.inverses);
-    }
-    for (std::size_t n = begin; n < end; ++n) {
-        const T* series = scratch + place[n - begin] * sample;
-        R* row = work.rows + work.row[n] * work.row_bands * length;
-        for (std::size_t b = 0; b < work.bands; ++b) {
-            copy_steps(series + b * work.steps, work.first, work.stop, row + work.band[b] * length);
+    for (std::size_t stop = begin; begin < end; begin = stop) {
+        std::size_t count = 0;
+        for (; stop < end; ++stop) {
+            if (count > 0 && pixel[count - 1] == work.pixel[stop]) continue;
+            if (count == PACKED_TOGETHER) break;
+            pixel[count++] = work.pixel[stop];
+        }
+        gather(work, pixel, count, scratch);
+        fill_pixels(scratch, count, work.bands, work.steps, work.inverses);
+        for (std::size_t n = begin, place = 0; n < stop; ++n) {
+            if (work.pixel[n] != pixel[place]) ++place;
+            const T* series = scratch + place * sample;
+            R* row = work.rows + work.row[n] * work.row_bands * length;
+            for (std::size_t b = 0; b < work.bands; ++b) {
+                copy_steps(series + b * work.steps, work.first, work.stop, row + work.band[b] * length);
+            }
         }
     }
 }
