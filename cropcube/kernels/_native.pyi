@@ -14,6 +14,7 @@ def window_median(
 def pack_samples(
     source: NDArray[np.uint16] | NDArray[np.float32],
     pixel: NDArray[np.int64],
+    row: NDArray[np.int64],
     band: NDArray[np.int32],
     first: int,
     rows: NDArray[np.float32] | NDArray[np.uint16],
@@ -23,8 +24,7 @@ def pack_samples(
 def take_scaled(
     rows: NDArray[np.float32] | NDArray[np.uint16],
     which: NDArray[np.int64],
-    mean: NDArray[np.float32],
-    deviation: NDArray[np.float32],
+    scale: NDArray[np.float32],
     taken: NDArray[np.float32],
 ) -> None: ...
 def sum_trees(
