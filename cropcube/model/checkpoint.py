@@ -17,7 +17,7 @@ from cropcube.errors import InvalidInputError, MissingError, ResourceError
 from cropcube.model.boosting import BoostingClassifier
 from cropcube.model.classifier import need_torch
 from cropcube.model.forest import ForestClassifier
-from cropcube.samples.index import SampleIndex
+from cropcube.samples.index import LEFT_OUT, SampleIndex
 
 if TYPE_CHECKING:
     from cropcube.model.classifier import Classifier, Tensors
@@ -35,7 +35,7 @@ def save_model(folder: Path, classifier: Classifier, card: ModelCard, index: Sam
     classifier, card
         The model; `card.files` is filled in here.
     index
-        All its samples, so that `evaluate` needs no labels again.
+        All its samples, so that `evaluate` needs no labels again; also those that are in no set.
 
     Returns
     -------
@@ -112,7 +112,13 @@ def check_files(folder: Path, card: ModelCard) -> None:
 
 
 def load_samples(folder: Path, card: ModelCard) -> SampleIndex:
-    """Read the index of all samples (train, validation and test) that a model was made with; raises as `load_model`."""
+    """Read the index of the samples (train, validation and test) that a model was made with; raises as `load_model`."""
+    index = load_places(folder, card)
+    return index.select(index.part != LEFT_OUT)
+
+
+def load_places(folder: Path, card: ModelCard) -> SampleIndex:
+    """Read the same with the samples that are in no set, as their field is in one; raises as `load_model`."""
     index = SampleIndex.decode(_content(folder, card, "samples"), str(folder))
     if len(index) and not 1 <= int(index.label.min()) <= int(index.label.max()) <= len(card.legend):
         raise InvalidInputError(f"the samples in {folder} do not fit the model's legend", _AGAIN)

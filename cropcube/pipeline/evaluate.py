@@ -24,13 +24,14 @@ from cropcube.pipeline.feature_sources import FEATURES, check_samples_origin, wh
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
-from cropcube.pipeline.scoring import Contest, fold_rule, of_map, on_test_blocks, over_folds
+from cropcube.pipeline.scoring import Contest, cut_patches, fold_rule, of_map, on_test_blocks, over_folds
 from cropcube.pipeline.sources import MAP, open_source, refuse_damaged
 from cropcube.pipeline.training_set import SHARED_FIELD, observed_samples
 from cropcube.report.accuracy import Accuracy, Difference, differences
 from cropcube.run.memory import processors
 from cropcube.run.options import RunOptions
 from cropcube.run.progress import progress_bar
+from cropcube.samples.index import SETS
 from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.split import plan_blocks
@@ -230,14 +231,17 @@ def _score_map(judged: _Judged, files: LabelFiles, notes: list[str]) -> tuple[Sa
             "Give its own model with --model, or run `cropcube predict` to map with this one.",
         )
     legend = legend_of(store.array(CROP, FINEST_M).attrs)
+    cut = 0
     if is_of_training(files, card):
-        index = _trained_samples(judged).of_set("test")
+        trained = _trained_samples(judged)
+        tested = trained.part == SETS.index("test")
+        index, cut = trained.select(tested), cut_patches(trained, tested)
         notes.append(f"the model was trained with {files.name}: only its test set is scored")
         basis = f"The map against {files.name}, on the test set only: {len(index):,} labelled pixels."
     else:
         index, basis, said = unseen_labels(project, (judged.folder, card), files, legend)
         notes += said
-    return index, (of_map(store, index, legend.names, basis),)
+    return index, (replace(of_map(store, index, legend.names, basis), cut=cut),)
 
 
 def _score_classifiers(

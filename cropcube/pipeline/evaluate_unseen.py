@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cropcube.domain.season import Season
 from cropcube.errors import InvalidInputError
-from cropcube.model.checkpoint import load_samples
+from cropcube.model.checkpoint import load_places
 from cropcube.pipeline.evaluate_notes import PIXELS, SAMPLES, of_files
 from cropcube.pipeline.labels import read_labels
 from cropcube.samples.learnt import Learnt
@@ -67,7 +67,7 @@ def unseen_labels(
             files = replace(files, rules=replace(files.rules, fields=tuple(card.labels.label_field.split(", "))))
     labels = read_labels(files, legend, project.spec, known_only=True)
     notes += of_files(labels.laid, labels.laid.dropped)
-    learnt = Learnt.of(load_samples(folder, card), card.split)
+    learnt = Learnt.of(load_places(folder, card), card.split)
     held = learnt.holds_pixels(labels.index)
     index, said = _unseen(labels.index, held, (card, project.spec.season), (PIXELS, files.name), learnt.words)
     of_all = f"{len(index):,} of {len(held):,}" if len(index) < len(held) else f"{len(held):,}"
@@ -98,7 +98,7 @@ def unseen_rows(
         If no sample is left.
     """
     folder, card = model
-    learnt, lonlat = Learnt.of(load_samples(folder, card), card.split), coordinates(found.about)
+    learnt, lonlat = Learnt.of(load_places(folder, card), card.split), coordinates(found.about)
     if lonlat is None or not learnt.known:
         return found.index, "", [f"places are not known: {SAMPLES} of {path.name} may lie where the model learnt"]
     by_blocks = card.split.by == BLOCKS

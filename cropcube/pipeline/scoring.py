@@ -15,9 +15,10 @@ from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
 from cropcube.model.metrics import score
 from cropcube.report.accuracy import Accuracy
-from cropcube.samples.index import SETS
-from cropcube.samples.places import BLOCKS, FIELD, SplitRule
+from cropcube.samples.index import NO_FIELD, SETS
+from cropcube.samples.places import BLOCKS, FIELD, SplitRule, with_patches
 from cropcube.samples.split import apart_from, folds, places
+from cropcube.samples.table import ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,9 +96,11 @@ def on_test_blocks(contest: Contest, kind: str, trained: Classifier) -> Accuracy
     tested = _names(test, np.unique(test.classes))
     unlearnt = tuple(name for name in tested if not any(counts[part][name] for part in SETS[:2]))
     scores = score(test.classes, predicted, test.legend.names)
+    cut = cut_patches(contest.samples.index, contest.samples.index.part == SETS.index("test"))
     return Accuracy(
-        NAMES[kind], basis, scores, blocks, contest.split, unlearnt=unlearnt, untestable=contest.card.split.untestable
-    )
+        NAMES[kind], basis, scores, blocks, contest.split,
+        unlearnt=unlearnt, untestable=contest.card.split.untestable, cut=cut,
+    )  # fmt: skip
 
 
 def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accuracy:
@@ -144,6 +147,7 @@ def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accur
     return Accuracy(
         NAMES[kind], basis, repeats[0], groups, contest.split,
         unlearnt=unlearnt, untestable=untestable, repeats=repeats, folds=by_fold,
+        cut=sum(cut_patches(index, runs[0][1] == fold) for fold in range(count)),
     )  # fmt: skip
 
 
@@ -168,6 +172,16 @@ def _one_seed(contest: Contest, kind: str, count: int, seed: int) -> tuple[NDArr
         said[held] = found.argmax(axis=1)
         contest.advance()
     return said, fold_of, lacking
+
+
+def cut_patches(index: SampleIndex, tested: NDArray[np.bool_]) -> int:
+    """Return how many tested pixels lie in a connected patch of their class of which other pixels are not tested.
+
+    Patches stand for the fields that a raster of classes does not know; other samples are in none.
+    """
+    alone = (index.field != NO_FIELD) | index.in_zone(ZONE)
+    bare, tested = with_patches(index.select(~alone)), tested[~alone]
+    return int((tested & np.isin(bare.field, bare.field[~tested])).sum())
 
 
 def of_map(store: Store, index: SampleIndex, names: tuple[str, ...], basis: str) -> Accuracy:

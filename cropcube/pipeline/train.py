@@ -27,6 +27,7 @@ from cropcube.pipeline.feature_sources import FEATURES, check_samples_origin
 from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.training_set import of_project, of_table, warnings_of
 from cropcube.run.memory import processors
+from cropcube.samples.index import SampleIndex
 from cropcube.samples.places import SplitRule
 from cropcube.samples.read import Samples
 
@@ -178,10 +179,11 @@ def train(
     standing = _standing(path, made_of)
     if standing is not None:
         return _summary(job, standing, path, None)
+    index = SampleIndex.join([job.samples.index, job.left_out])
     train_set, validation = job.samples.of_set("train"), job.samples.of_set("validation")
 
     def save(fitted: Fitted, folder: Path) -> ModelCard:
-        return save_model(folder, fitted.classifier, _card(job, fitted, options), job.samples.index)
+        return save_model(folder, fitted.classifier, _card(job, fitted, options), index)
 
     def rescue(fitted: Fitted) -> Path:
         save(fitted, path / LAST_GOOD)

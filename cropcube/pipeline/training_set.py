@@ -21,13 +21,13 @@ from cropcube.features.source import StoredFeatures, check_store
 from cropcube.pipeline.feature_sources import FEATURES, contents_under, whole_source
 from cropcube.pipeline.labels import WITHOUT_PLACE, grouped, grouped_rows, read_labels
 from cropcube.pipeline.sources import open_source, refuse_damaged
-from cropcube.samples.index import SETS
+from cropcube.samples.index import LEFT_OUT, SETS
 from cropcube.samples.labels import READ
 from cropcube.samples.legend_file import read_legend
 from cropcube.samples.places import BLOCKS, FIELD, SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from cropcube.samples.series_table import read_series
-from cropcube.samples.split import LEFT_OUT, places, three_sets
+from cropcube.samples.split import places, three_sets
 from cropcube.samples.table import coordinates, table_samples
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cropcube.domain.model_window import ModelWindow
     from cropcube.features.source import FeatureSource
     from cropcube.pipeline.train import TrainOptions
+    from cropcube.samples.index import SampleIndex
     from cropcube.samples.split import Blocks
 
 UNOBSERVED, SHARED_FIELD = "without a clear observation", "in a field that another set uses"
@@ -64,6 +65,8 @@ class TrainingSet:
     samples: Samples
     source: LabelSource
     split: SplitRecord
+    left_out: SampleIndex
+    "Samples of fields that reach into blocks of other sets."
     features_digest: str
     unfinished: tuple[str, ...] = ()
     "Tiles with samples on unfinished builds."
@@ -86,15 +89,17 @@ def of_project(project: Project, options: TrainOptions) -> TrainingSet:
     tiles = contents_under(project, spec, options.origin, labels.laid.zones)
     index, blocks = grouped(labels.index, options.split, project.spec, labels)
     samples, dropped = observed_samples(Samples(OnGrid(features), layout, index, legend))
-    samples, split, away = dealt(samples, blocks, options.split, options.fit.seed)
+    samples, placeless = placed(samples)
+    samples, split, left_out = dealt(samples, blocks, options.split, options.fit.seed)
     source = LabelSource(
-        options.labels.name, options.labels.digest, labels.label_fields, {**labels.laid.dropped, **dropped, **away},
+        options.labels.name, options.labels.digest, labels.label_fields,
+        {**labels.laid.dropped, **dropped, **_undealt(placeless, left_out)},
         labels.laid.features, options.labels.rules.as_dict(),
     )  # fmt: skip
     origin = Origin(project.spec.sensor.name, project.spec.region.name, str(project.spec.season), project.spec.digest)
     unfinished = tuple(place for place, tile in tiles.items() if tile.unfinished)
     features_digest = digest(*(tile.digest for tile in tiles.values()))
-    return TrainingSet(origin, spec, samples, source, split, features_digest, unfinished, (), window)
+    return TrainingSet(origin, spec, samples, source, split, left_out, features_digest, unfinished, (), window)
 
 
 def of_table(path: Path, options: TrainOptions) -> TrainingSet:
@@ -114,14 +119,13 @@ def of_table(path: Path, options: TrainOptions) -> TrainingSet:
     window = window_of(options.model_window, series.spec, series.season, latitude)
     found = table_samples(path, series, legend, options.labels.rules.fields, window)
     index, blocks = grouped_rows(path, found, options.split)
-    samples, split, away = dealt(
-        Samples(found.source, found.layout, index, legend), blocks, options.split, options.fit.seed
-    )
+    samples, placeless = placed(Samples(found.source, found.layout, index, legend))
+    samples, split, left_out = dealt(samples, blocks, options.split, options.fit.seed)
     counts = {why: count for why, count in found.counts.items() if why != READ}
     sha256 = options.labels.digest
-    source = LabelSource(path.name, sha256, found.label_field, {**counts, **away})
+    source = LabelSource(path.name, sha256, found.label_field, {**counts, **_undealt(placeless, left_out)})
     origin = Origin(SENTINEL2.name, path.name, str(series.season), sha256)
-    return TrainingSet(origin, series.spec, samples, source, split, sha256, (), found.empty_bands, window)
+    return TrainingSet(origin, series.spec, samples, source, split, left_out, sha256, (), found.empty_bands, window)
 
 
 def observed_samples(samples: Samples) -> tuple[Samples, dict[str, int]]:
@@ -141,17 +145,21 @@ def observed_samples(samples: Samples) -> tuple[Samples, dict[str, int]]:
     return samples.select(seen), {} if seen.all() else {UNOBSERVED: int((~seen).sum())}
 
 
-def dealt(samples: Samples, blocks: Blocks, rule: SplitRule, seed: int) -> tuple[Samples, SplitRecord, dict[str, int]]:
-    """Return samples dealt to the three sets, how that was done, and how many samples are in none, by reason.
+def placed(samples: Samples) -> tuple[Samples, int]:
+    """Return the samples that lie in a group, and how many lie in none (outside all regions, without the column)."""
+    found = samples.select(samples.index.block >= 0)
+    return found, len(samples) - len(found)
+
+
+def dealt(samples: Samples, blocks: Blocks, rule: SplitRule, seed: int) -> tuple[Samples, SplitRecord, SampleIndex]:
+    """Return samples dealt to the three sets, how that was done, and those in none, as their field is in another.
 
     Raises
     ------
     InvalidInputError
         If there are too few groups.
     """
-    placed = samples.select(samples.index.block >= 0)
-    dropped = {WITHOUT_PLACE: len(samples) - len(placed)}
-    index = placed.index
+    index = samples.index
     groups = len(np.unique(index.block))
     if rule.by != BLOCKS and groups < len(SETS):
         raise InvalidInputError(
@@ -159,15 +167,20 @@ def dealt(samples: Samples, blocks: Blocks, rule: SplitRule, seed: int) -> tuple
             f"Split by smaller places (--split {BLOCKS}), or give labels of more.",
         )
     part = three_sets(index.block, index.label, seed, index.field)
-    used = part != LEFT_OUT
-    dropped[SHARED_FIELD] = int((~used).sum())
     lone = np.unique(index.label)[places(index.block, index.field, index.label) == 1]
-    index = index.with_blocks(index.block, part).select(used)
+    whole = index.with_blocks(index.block, part)
+    index, left_out = whole.select(part != LEFT_OUT), whole.select(part == LEFT_OUT)
     record = SplitRecord(
         blocks.block_px * FINEST_M, seed, dict(blocks.anchors), index.counts(samples.legend.names), rule.by, groups,
         tuple(samples.legend.names[row - 1] for row in lone.tolist()),
     )  # fmt: skip
-    return replace(placed, index=index), record, {why: count for why, count in dropped.items() if count}
+    return replace(samples, index=index), record, left_out
+
+
+def _undealt(placeless: int, left_out: SampleIndex) -> dict[str, int]:
+    """Return how many samples are in no set, by reason."""
+    counts = {WITHOUT_PLACE: placeless, SHARED_FIELD: len(left_out)}
+    return {why: count for why, count in counts.items() if count}
 
 
 def _features(project: Project, options: TrainOptions) -> tuple[FeatureSpec, FeatureSource]:

@@ -67,6 +67,8 @@ class Accuracy:
     "Classes that were tested, in one fold at least, when not one pixel of them was left to learn from."
     untestable: tuple[str, ...] = ()
     "Classes that lie in a single place: learnt there, or tested there, never both."
+    cut: int = 0
+    "Scored pixels in a connected patch of their class that was learnt from as well, where no fields are known."
     repeats: tuple[Scores, ...] = ()
     "Scores of every seed, the first of them `scores`; empty where nothing was repeated."
     folds: tuple[Scores, ...] = ()
@@ -101,6 +103,7 @@ class Accuracy:
             "unmapped": self.unmapped,
             "unlearnt": list(self.unlearnt),
             "untestable": list(self.untestable),
+            "cut": self.cut,
             "seeds": max(1, len(self.repeats)),
             "spread": self._spread(),
             "intervals": found.as_dict([c.name for c in self.scores.classes]) if (found := self.intervals) else None,
@@ -149,6 +152,12 @@ class Accuracy:
                 f"The {self.scores.samples:,} test pixels lie in only {self.blocks} "
                 f"{'place' if self.blocks == 1 else 'places'} ({self.place_words}): neighbouring pixels are alike, so "
                 "the figures are less certain than their number suggests."
+            )
+        if self.cut:
+            said.append(
+                f"The labels do not say where fields end, and {self.cut:,} of the {self.scores.samples:,} test pixels "
+                "lie in a connected patch of their class whose other pixels were learnt from: other fields may be "
+                "mapped less well. Splitting by field (--split field, in training or with --folds) keeps patches whole."
             )
         if self.unmapped:
             said.append(f"{self.unmapped:,} labelled pixels have no data in the map and are not scored.")

@@ -18,6 +18,8 @@ SETS = ("train", "validation", "test")
 _COLUMNS = {
     "row": np.int32, "col": np.int32, "label": np.uint8, "block": np.int64, "field": np.int64, "part": np.uint8
 }  # fmt: skip
+LEFT_OUT = 255
+"""`part` of a sample that is in no set, since its field reaches into blocks of several."""
 NO_FIELD = -1
 """`field` where nothing is known of fields: labels from a raster, unless they are split by field."""
 
@@ -39,7 +41,7 @@ class SampleIndex:
     field: NDArray[np.int64]
     "Number of the field (a feature of a vector file, with those that share pixels with it), or `NO_FIELD`."
     part: NDArray[np.uint8]
-    "Index into `SETS`: train, validation, test."
+    "Index into `SETS`: train, validation, test; or `LEFT_OUT`."
 
     def __post_init__(self) -> None:
         lengths = {len(self.zone), *(len(getattr(self, name)) for name in _COLUMNS)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from cropcube.domain.grid import lonlat_of, pixels_at
 from cropcube.domain.lattice import FINEST_M, Lattice
-from cropcube.samples.index import NO_FIELD, SETS
+from cropcube.samples.index import LEFT_OUT, NO_FIELD, SETS
 from cropcube.samples.places import BLOCKS, FIELD, with_patches
 from cropcube.samples.split import Blocks
 from cropcube.samples.table import ZONE, coordinates_of, ground_blocks, place_numbers
@@ -31,12 +31,16 @@ class Learnt:
 
     index: SampleIndex
     split: SplitRecord
+    fields: SampleIndex
+    "The same and those in no set that lie in a field with one of them."
 
     @classmethod
     def of(cls, index: SampleIndex, split: SplitRecord) -> Learnt:
-        """Return what decided a model whose samples are an index."""
-        tested = SETS.index("test")
-        return cls(index.select(index.part < tested), split)
+        """Return what decided a model whose samples are an index; also those in no set."""
+        decided = index.part < SETS.index("test")
+        of_fields = np.isin(index.field, index.field[decided & (index.field != NO_FIELD)])
+        whole = decided | (of_fields & (index.part == LEFT_OUT))
+        return cls(index.select(decided), split, index.select(whole))
 
     @property
     def of_table(self) -> bool:
@@ -85,11 +89,11 @@ class Learnt:
         return held
 
     def _pixels(self, lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the pixels of a lattice, rows and columns, that hold samples."""
+        """Return the pixels of a lattice, rows and columns, of the samples and their fields."""
         if self.of_table:
             return pixels_at(lattice, coordinates_of(self.index.field))
-        mine = self.index.in_zone(lattice.name)
-        return self.index.row[mine].astype(np.int64), self.index.col[mine].astype(np.int64)
+        mine = self.fields.in_zone(lattice.name)
+        return self.fields.row[mine].astype(np.int64), self.fields.col[mine].astype(np.int64)
 
     def _in_blocks(self, lattice: Lattice, row: NDArray[np.int64], col: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which pixels lie in a block of the samples."""

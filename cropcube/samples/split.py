@@ -16,7 +16,7 @@ from shapely import get_coordinates
 from cropcube.domain.grid import zone_pieces
 from cropcube.domain.lattice import FINEST_M
 from cropcube.errors import InvalidInputError
-from cropcube.samples.index import NO_FIELD
+from cropcube.samples.index import LEFT_OUT, NO_FIELD
 from cropcube.samples.index import SETS as SETS
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ ATTEMPTS, MANY_BLOCKS = 32, 4096
 """Deals that are tried for the three sets; fewer where there are many blocks, which even out by themselves."""
 _PARTS = (0, 1, 2, 0, 0)
 """Set of each of five equal parts: three fifths train, one validates, one tests."""
-LEFT_OUT = 255
-"""Instead of a set: samples of a field that another set uses."""
 
 
 @dataclass(frozen=True)

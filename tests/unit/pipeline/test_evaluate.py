@@ -19,6 +19,7 @@ from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.model_check import check_fit
 from cropcube.report.accuracy import Accuracy, differences
 from cropcube.run.options import RunOptions
+from cropcube.samples.index import SampleIndex
 from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
 from tests.support.small_features import write_labels
@@ -123,6 +124,33 @@ def test_no_fold_is_tested_on_blocks_that_it_was_fitted_to(project, monkeypatch)
     evaluate(project.root, EvaluateOptions(folds=3))
     assert len(pairs) == 3
     assert all(fitted and tested and not fitted & tested for fitted, tested in pairs)
+
+
+def test_patches_of_a_raster_that_blocks_cut_are_counted_and_said(project, tmp_path: Path):
+    from scipy import ndimage
+
+    from cropcube.pipeline.scoring import cut_patches
+
+    random = np.random.default_rng(0)
+    classes = random.integers(1, 4, (40, 30))
+    tested = np.add.outer(np.arange(40) // 8, np.arange(30) // 8) % 2 == 0
+    row, col = np.indices(classes.shape)
+    index = SampleIndex.of("utm31n", row.ravel(), col.ravel(), classes.ravel())
+    expected = 0
+    for number in (1, 2, 3):
+        patch, count = ndimage.label(classes == number)
+        for one in range(1, count + 1):
+            if not tested[patch == one].all():
+                expected += int(tested[patch == one].sum())
+    assert cut_patches(index, tested.ravel()) == expected > 100
+    of_fields = replace(index, field=np.zeros(len(index), np.int64))
+    assert cut_patches(of_fields, tested.ravel()) == 0  # the split itself keeps fields whole
+    write_labels(project, tmp_path / "fields.tif")
+    files = LabelFiles.of(tmp_path / "fields.tif")
+    by_blocks = evaluate(project.root, EvaluateOptions(files, folds=2)).accuracy
+    assert 0 < by_blocks.cut < by_blocks.scores.samples
+    assert any("do not say where fields end" in said for said in by_blocks.remarks())
+    assert evaluate(project.root, EvaluateOptions(files, folds=2, split=SplitRule("field"))).accuracy.cut == 0
 
 
 def test_a_class_of_one_place_is_said_to_be_beyond_learning(project, tmp_path: Path):

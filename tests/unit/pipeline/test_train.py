@@ -15,14 +15,14 @@ from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.source import StoredFeatures
-from cropcube.model.checkpoint import load_model, load_samples, read_card
+from cropcube.model.checkpoint import load_model, load_places, load_samples, read_card
 from cropcube.model.classifier import classify
 from cropcube.model.metrics import score
 from cropcube.pipeline.labels import WITHOUT_PLACE, LabelFiles
 from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.train import train
 from cropcube.pipeline.training_set import SHARED_FIELD, UNOBSERVED
-from cropcube.samples.index import SETS
+from cropcube.samples.index import LEFT_OUT, SETS
 from cropcube.samples.labels import OVERLAP
 from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
@@ -149,6 +149,10 @@ def test_fields_that_reach_over_blocks_are_in_one_set(project):
     assert not shared(index, "block")
     assert not shared(index, "field")
     assert summary.card.labels.dropped[SHARED_FIELD] > 100
+    kept = load_places(project.model_path, summary.card)
+    left = kept.select(kept.part == LEFT_OUT)
+    assert len(left) == summary.card.labels.dropped[SHARED_FIELD]
+    assert set(left.field.tolist()) <= set(index.field.tolist())
 
 
 def test_a_raster_has_patches_for_fields(project):

@@ -12,7 +12,7 @@ from pyproj import Transformer
 
 from cropcube.domain.lattice import Lattice
 from cropcube.domain.model_card import SplitRecord
-from cropcube.samples.index import SampleIndex
+from cropcube.samples.index import LEFT_OUT, SampleIndex
 from cropcube.samples.learnt import Learnt
 from cropcube.samples.split import Blocks
 from cropcube.samples.table import ZONE, coordinates_of, ground_blocks, place_numbers
@@ -53,6 +53,14 @@ def test_a_field_with_a_pixel_of_training_is_held_as_a_whole():
     np.testing.assert_array_equal(learnt.holds_pixels(asked), [True, True, False, False])
     bare = pixels([0, 1, 5, 9], [0, 0, 5, 9])  # of a raster: the patch of a class is its field
     np.testing.assert_array_equal(learnt.holds_pixels(bare), [True, True, False, False])
+
+
+def test_what_no_set_has_of_a_learnt_field_is_held_and_its_block_is_not():
+    learnt = Learnt.of(
+        pixels([0, 20, 0, 20], [0, 0, 40, 40], field=[1, 1, 2, 2], part=[0, LEFT_OUT, LEFT_OUT, 2]), record("blocks")
+    )
+    asked = pixels([15, 20, 21, 20, 0], [0, 0, 0, 40, 40])
+    np.testing.assert_array_equal(learnt.holds_pixels(asked), [True, True, False, False, False])
 
 
 @pytest.mark.parametrize("by", ["blocks", "field"])
