@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cropcube.domain.model_card import Scaling
     from cropcube.samples.read import Cell, Samples
 
-BUFFER_BYTES = 128 * 2**20
-"""Samples held to be shuffled."""
+BUFFER_BYTES = 192 * 2**20
+"""Samples held: those that are shuffled and those read ahead."""
 WINDOWS_HELD = 3
 """One in use and two being read, so that no thread waits for the last cell of one."""
 GROUPS_A_PART = 4
@@ -113,7 +113,7 @@ class StreamOptions:
     seed: int = 0
     "Of all orders and changes drawn."
     buffer_bytes: int = BUFFER_BYTES
-    "Bound on the samples held to be shuffled (one cell at least is held)."
+    "Bound on the samples held (a window has one cell at least)."
     threads: int = 1
     "Cells that are read at once, ahead of their use."
     rank: tuple[int, int] | None = None
@@ -142,8 +142,8 @@ class SampleStream(IterableDataset[Batch]):
         self.samples, self.prepare, self.options = samples, prepare, options or StreamOptions()
         bands, steps = samples.layout.shape
         self.dtype = samples.source.dtype(samples.layout)
-        self.buffer = max(1, self.options.buffer_bytes // (2 * self.dtype.itemsize * bands * steps))
-        "Samples in a window; two are held at once."
+        self.buffer = max(1, self.options.buffer_bytes // (WINDOWS_HELD * self.dtype.itemsize * bands * steps))
+        "Samples in a window, which are mixed."
         self.rank, self.ranks = self.options.rank or _rank()  # asked here: workers have not joined the group
         self.epoch, self.start = 0, 0
 
