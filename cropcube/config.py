@@ -126,6 +126,11 @@ class Project:
         return self.root / "map.zarr"
 
     @property
+    def map_before_path(self) -> Path:
+        """The map that stood before one that is not whole yet."""
+        return self.root / "map-before.zarr"
+
+    @property
     def ledger_path(self) -> Path:
         """The records of tasks done."""
         return self.root / "ledger"

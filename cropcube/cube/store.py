@@ -117,6 +117,20 @@ class Store:
             ) from error
 
     @classmethod
+    def move(cls, path: Path, target: Path) -> None:
+        """Give a store another name in its folder, where nothing stands. Withdraw its records before.
+
+        Raises
+        ------
+        ResourceError
+            If the folder cannot be written.
+        """
+        try:
+            path.rename(target)
+        except OSError as error:
+            raise cannot_be_removed(path, error) from error
+
+    @classmethod
     def remove(cls, path: Path) -> None:
         """Remove a store as a whole, at once; nothing happens if there is none. Withdraw its records before.
 

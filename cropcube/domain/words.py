@@ -20,6 +20,11 @@ def names_in(said: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(name for text in texts for name in text.replace(",", " ").split())
 
 
+def counted(count: int, thing: str) -> str:
+    """Return `1 step`, `2 steps`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def size_bytes(said: str | int) -> int:
     """Read a size such as `512MB`, `6GiB` or `1000000`.
 

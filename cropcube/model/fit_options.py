@@ -152,6 +152,22 @@ class FitOptions:
         return {name: value for name, value in asdict(self).items() if name in used[kind]}
 
 
+def settings_words(options: Mapping[str, Any]) -> str:
+    """Return the settings of a model's card in words: `seed 0, width 48, augment half`."""
+    return ", ".join(f"{name.replace('_', ' ')} {_word(name, value)}" for name, value in options.items())
+
+
+def _word(name: str, value: Any) -> str:
+    if name == "augment":
+        return augmentation_name(None if value is None else Augmentation(**value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def augmentation_name(changes: Augmentation | None) -> str:
+    """Return what `--augment` calls changes of samples; `custom` where it has no name for them."""
+    return next((name for name, known in AUGMENTATIONS.items() if known == changes), "custom")
+
+
 def recipe_of(name: str | None) -> Recipe:
     """Return a recipe; None for the default.
 

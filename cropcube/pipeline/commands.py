@@ -18,8 +18,7 @@ from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
 from cropcube.domain.lattice import DEFAULT_TILE_PX
 from cropcube.domain.map_product import PROBABILITY
-from cropcube.model.augment import AUGMENTATIONS, Augmentation
-from cropcube.model.fit_options import FitOptions
+from cropcube.model.fit_options import FitOptions, augmentation_name
 from cropcube.pipeline.feature_sources import FEATURES
 from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.map_records import STAGE as MAP_STAGE
@@ -45,8 +44,6 @@ WORD_OF = {
 """Options of the command line for fields of options that have another name."""
 GROUPS = (LabelFiles, LabelRules, SplitRule, FitOptions)
 """Fields that are options of their own."""
-OWN_AUGMENTATION = "custom"
-"""Said of an augmentation that has no name."""
 
 
 def command(verb: str, options: Any, usual: Any = None) -> str:
@@ -111,11 +108,8 @@ def _told(options: Any, usual: Any) -> Iterator[tuple[str, ...]]:
         option = f"--{WORD_OF.get(entry.name, entry.name.replace('_', '-'))}"
         if value == other or value is False or (value is None and entry.name != "augment"):
             continue
-        if value is None:
-            yield option, "none"
-        elif isinstance(value, Augmentation):
-            named = (name for name, known in AUGMENTATIONS.items() if known == value)
-            yield option, next(named, OWN_AUGMENTATION)
+        if entry.name == "augment":
+            yield option, augmentation_name(value)
         elif isinstance(value, GROUPS):
             yield from _told(value, other if isinstance(other, type(value)) else None)
         elif value is True:

@@ -24,7 +24,7 @@ from cropcube.pipeline.feature_sources import FEATURES, check_samples_origin, wh
 from cropcube.pipeline.labels import LabelFiles, grouped, read_labels
 from cropcube.pipeline.model_check import check_fit, digest_of, is_of_other_model, open_model_features
 from cropcube.pipeline.report_files import OTHER_MODEL, ReportFiles, ReportInput, write_report
-from cropcube.pipeline.scoring import Contest, cut_patches, fold_rule, of_map, on_test_blocks, over_folds
+from cropcube.pipeline.scoring import Contest, cut_patches, fold_rule, of_map, on_test_blocks, over_folds, rivals
 from cropcube.pipeline.sources import MAP, open_source, refuse_damaged
 from cropcube.pipeline.training_set import SHARED_FIELD, observed_samples
 from cropcube.report.accuracy import Accuracy, Difference, differences
@@ -248,7 +248,7 @@ def _score_classifiers(
     judged: _Judged, index: SampleIndex, options: EvaluateOptions, run: RunOptions
 ) -> tuple[Accuracy, ...]:
     """Score the wanted classifier and those to compare it with, on the same pixels."""
-    kinds = dict.fromkeys([options.classifier or judged.card.classifier, *options.compare])
+    kinds = rivals(judged.card, options.classifier, options.compare)
     samples = Samples(judged.source, judged.layout, index, judged.card.legend)
     with progress_bar("evaluate", len(kinds) * (options.folds or 1) * options.seeds, run.quiet) as advance:
         contest = Contest(judged.card, samples, _words(judged, options), processors(), lambda: advance(0))

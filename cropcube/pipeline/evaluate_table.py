@@ -9,12 +9,13 @@ import numpy as np
 
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_window import ModelWindow
+from cropcube.domain.words import counted
 from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.evaluate_notes import of_table
 from cropcube.pipeline.evaluate_unseen import unseen_rows
 from cropcube.pipeline.labels import grouped_rows
-from cropcube.pipeline.scoring import Contest, fold_rule, on_test_blocks, over_folds
+from cropcube.pipeline.scoring import Contest, fold_rule, on_test_blocks, over_folds, rivals
 from cropcube.pipeline.train import model_folder
 from cropcube.run.memory import processors
 from cropcube.run.progress import progress_bar
@@ -58,6 +59,7 @@ def evaluate_table(
     if path is None:
         raise InvalidInputError("no table is given", "Give --table FILE.")
     window = ModelWindow.parse(card.model_window) if card.model_window else None
+    kinds = rivals(card, options.classifier, options.compare)
     fields = given.rules.fields or tuple(card.labels.label_field.split(", ") if card.labels.label_field else ())
     series, unlisted = known_samples(path, read_series(path, card.feature), card.legend, fields)
     found = _fitting(card, table_samples(path, series, card.legend, fields, window), folder)
@@ -75,7 +77,6 @@ def evaluate_table(
         index, words, said = unseen_rows((folder, card), path, found, series.season)
         index = index.with_blocks(index.block, np.full(len(index), SETS.index("test"), np.uint8))
         notes += said
-    kinds = dict.fromkeys([options.classifier or card.classifier, *options.compare])
     samples = Samples(found.source, found.layout, index.select(index.block >= 0), card.legend)
     with progress_bar("evaluate", len(kinds) * (options.folds or 1) * options.seeds, run.quiet) as advance:
         contest = Contest(card, samples, words, processors(), lambda: advance(0))
@@ -103,9 +104,10 @@ def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples
     layout = found.layout
     lacking = [band for band in card.bands if band not in layout.bands]
     if lacking or len(layout.steps) != len(card.steps):
-        what = f"no {' '.join(lacking)}" if lacking else f"{len(layout.steps)} steps"
+        what = f"no {' '.join(lacking)}" if lacking else counted(len(layout.steps), "step")
         raise ModelMismatchError(
-            f"{found.source.name} has {what}; {folder} takes {' '.join(card.bands)} in {len(card.steps)} steps",
+            f"{found.source.name} has {what}; {folder} takes {' '.join(card.bands)} in "
+            f"{counted(len(card.steps), 'step')}",
             _what_to_do(lacking),
         )
     if layout.bands == card.bands:

@@ -129,6 +129,12 @@ def read_labels(given: LabelFiles, legend: Legend, spec: ProjectSpec, known_only
         If a file cannot be used, or none of the labels lies in the region, is valid in the season and of the legend.
     """
     files = tuple(open_labels(path, legend, given.rules, spec.season) for path in given.paths)
+    used = {name for labels in files for name in labels.label_field.split(", ")}
+    idle = [name for name in given.rules.fields if name not in used]
+    if idle:
+        raise InvalidInputError(
+            f"no file of labels has a field {' or '.join(map(repr, idle))}", "Leave it out, or mend its name."
+        )
     return ReadLabels(files, lay(files, legend, spec.grid, spec.region, known_only))
 
 

@@ -10,6 +10,7 @@ from cropcube.cube.ledger import digest
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.model_window import ModelWindow
+from cropcube.domain.words import counted
 from cropcube.errors import CropcubeError, MissingError, ModelMismatchError
 from cropcube.features.model_input import InputLayout
 from cropcube.model.checkpoint import read_card
@@ -53,7 +54,7 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
         window = ModelWindow.parse(card.model_window).same_steps_of(spec, season, len(card.steps))
     elif len(steps) != len(card.steps):
         raise ModelMismatchError(
-            f"{model_path} takes {len(card.steps)} steps of {spec.name} (season {card.season}); "
+            f"{model_path} takes {counted(len(card.steps), 'step')} of {spec.name} (season {card.season}); "
             f"the season {season} gives {len(steps)}",
             make,
         )

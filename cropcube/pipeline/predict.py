@@ -25,7 +25,7 @@ from cropcube.errors import (
 from cropcube.maps.crop_mask import CropMask
 from cropcube.model.checkpoint import check_files, load_model, read_card
 from cropcube.pipeline.build_summary import Tally, tally
-from cropcube.pipeline.feature_sources import FEATURES, check_origin
+from cropcube.pipeline.feature_sources import CATALOG, FEATURES, check_origin
 from cropcube.pipeline.map_records import STAGE, MappedArea, mapped_area
 from cropcube.pipeline.model_check import check_fit, digest_of, open_model_features
 from cropcube.pipeline.predict_plan import MapPlan, map_spec, plan_map
@@ -63,6 +63,11 @@ class PredictOptions:
         check_origin(self.origin)
         if self.max_failed_reads < 0:
             raise InvalidInputError(f"--max-failed-reads {self.max_failed_reads} is negative", "Give 0 or more.")
+        if self.max_failed_reads and self.origin != CATALOG:
+            raise UsageError(
+                f"--max-failed-reads goes with --from {CATALOG}; --from {self.origin} reads no scenes",
+                "Leave it out; `cropcube build` has the same option.",
+            )
 
     @property
     def part(self) -> Region | None:
@@ -70,10 +75,16 @@ class PredictOptions:
         if self.box is None:
             return None
         if self.box.count(",") != 3:
-            raise UsageError(
-                f"--box {self.box!r} is not four numbers", "Give W,S,E,N in degrees: 4.05,50.74,4.06,50.75."
-            )
+            raise UsageError(*_no_box(self.box))
+        try:
+            tuple(map(float, self.box.split(",")))
+        except ValueError:
+            raise UsageError(*_no_box(self.box)) from None
         return find_region(self.box)
+
+
+def _no_box(text: str) -> tuple[str, str]:
+    return f"--box {text!r} is not four numbers", "Give W,S,E,N in degrees: 4.05,50.74,4.06,50.75."
 
 
 @dataclass(frozen=True)
@@ -183,6 +194,9 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     work = StageWork(STAGE, project.map_path, erase, write)
     stage = run_stage(project, plan.tasks, work, run or RunOptions(), clear)
     stage.raise_failed()
+    read = tally(Ledger(project.ledger_path).records(STAGE))
+    if part is None and not plan.without and read.failed_reads <= options.max_failed_reads:
+        Store.remove(project.map_before_path)
     asked = mapped_area(project, card.legend, {task.key for task in plan.tasks})
     nothing = f"the crop mask {options.crop_mask} leaves nothing to be mapped in the {len(plan.tasks)} tiles asked for"
     return PredictSummary(
@@ -194,7 +208,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
         wanted.model_digest,
         mapped_area(project, card.legend),
         plan.without,
-        tally(Ledger(project.ledger_path).records(STAGE)),
+        read,
         options.max_failed_reads,
         (nothing,) if mask is not None and not asked.counted else (),
     )
@@ -242,11 +256,16 @@ def _is_anew(project: Project, card: ModelCard, target: StoreSpec, options: Pred
 
 
 def _clear_map(project: Project, target: StoreSpec, plan: MapPlan, anew: bool) -> None:
-    """Put an empty map in the place of one that may stand; or record what of it is made anew as begun."""
+    """Put an empty map in the place of one that may stand; or record what of it is made anew as begun.
+
+    What stood is kept beside it until the new map is whole, so that a rebuild that fails leaves one.
+    """
     ledger = Ledger(project.ledger_path)
     if anew:
         ledger.withdraw_all(STAGE)
-        Store.remove(project.map_path)
+        if Store.exists(project.map_path) and not Store.exists(project.map_before_path):
+            Store.move(project.map_path, project.map_before_path)
+        Store.remove(project.map_path)  # of a rebuild that did not end
         Store.create(project.map_path, project.spec.grid, target)
         return
     for task in plan.tasks:  # not withdrawn: what the tile holds beside the box would be forgotten

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.words import counted
+from cropcube.model.fit_options import settings_words
 from cropcube.pipeline.build_summary import tally
 from cropcube.pipeline.commands import build_command, file_name, predict_commands
 from cropcube.pipeline.map_records import STAGE
@@ -62,12 +64,13 @@ def made_section(content: ReportInput) -> Section:
     labels = card.labels
     dropped = ", ".join(f"{count:,} {why}" for why, count in sorted(labels.dropped.items()) if count)
     counts = {name: sum(values.values()) for name, values in card.split.counts.items()}
+    shape = f"{counted(len(card.bands), 'band')} x {counted(len(card.steps), 'step')}"
     facts = [
         ("Region", file_name(project.spec.region.name)),
         ("Season", f"{project.spec.season} (the last day not included)"),
         ("Grid", ", ".join(f"{z.lattice.crs}, {len(z.cells)} tiles" for z in project.spec.grid.zones)),
         *_catalogue_facts(project),
-        ("Features", f"{card.feature}: {len(card.bands)} bands x {len(card.steps)} steps ({' '.join(card.bands)})"),
+        ("Features", f"{card.feature}: {shape} ({' '.join(card.bands)})"),
         ("Clear means", f"scene classes {', '.join(map(str, spec.classes))}; grown by {spec.dilate_m} m around others"),
         ("Gaps", card.gap_fill),
         ("Classifier", f"{classifier_name(card)}: {_settings(card)}"),
@@ -115,8 +118,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _settings(card: ModelCard) -> str:
     """Return the classifier's settings in words, without those that are off."""
-    told: dict[str, Any] = {name: value for name, value in card.options.items() if value or name == "seed"}
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
+    return settings_words({name: value for name, value in card.options.items() if value or name == "seed"})
 
 
 def _catalogue_facts(project: Project) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.map_product import CROP
-from cropcube.errors import InvalidInputError
+from cropcube.errors import InvalidInputError, UsageError
 from cropcube.model.classifier import classify
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
@@ -57,6 +57,22 @@ class Contest:
         else:
             own = FitOptions.of_words(kind, {"seed": self.card.split.seed})
         return replace(own, threads=self.threads)
+
+
+def rivals(card: ModelCard, classifier: str | None, compare: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the kinds of classifier that are scored, the judged one first.
+
+    Raises
+    ------
+    UsageError
+        If one is to be compared with itself.
+    """
+    judged = classifier or card.classifier
+    if judged in compare:
+        raise UsageError(
+            f"--compare {judged} is what is judged already", "Name another kind of classifier, or leave it out."
+        )
+    return (judged, *dict.fromkeys(compare))
 
 
 def fold_rule(asked: SplitRule | None, split: SplitRecord) -> SplitRule:

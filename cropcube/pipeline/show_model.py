@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.config import find_project
+from cropcube.domain.words import counted
+from cropcube.errors import MissingError
 from cropcube.model.checkpoint import CARD_NAME, check_files, read_card
 from cropcube.pipeline.model_check import digest_of
 from cropcube.samples.index import SETS
@@ -66,9 +68,8 @@ class ShownModel:
             found.append("Confidence is not calibrated: no place was left for validation.")
         seen = f" from {card.model_window}" if card.model_window else ""
         found.append(
-            f"Takes {card.sensor}, {len(card.steps)} steps of {card.feature}{seen}; learnt in {card.region}, "
-            f"{card.season}: "
-            "elsewhere, score it on labels of that place first."
+            f"Takes {card.sensor}, {counted(len(card.steps), 'step')} of {card.feature}{seen}; learnt in "
+            f"{card.region}, {card.season}: elsewhere, score it on labels of that place first."
         )
         return tuple(found)
 
@@ -99,7 +100,15 @@ def show_model(place: Path) -> ShownModel:
     InvalidInputError
         If the card or a file is damaged or was changed.
     """
-    folder = place if (place / CARD_NAME).exists() else find_project(place).model_path
+    folder = place
+    if not (place / CARD_NAME).exists():
+        try:
+            folder = find_project(place).model_path
+        except MissingError:
+            raise MissingError(
+                f"{place} holds no model, and is in no project that could have one",
+                "Give a folder that `cropcube train` wrote, or a project.",
+            ) from None
     card = read_card(folder)
     check_files(folder, card)
     return ShownModel(folder.resolve(), card, digest_of(card))

@@ -109,6 +109,11 @@ def status(project_root: Path) -> Status:
     stages = [_build_status(project, catalog, [r for r in records if _stage_of(r) == BUILD])]
     for stage, found in _by_stage(records).items():
         stages.append(_tile_status(project, stage, found, problems))
+    if Store.exists(project.map_before_path):
+        problems.append(
+            f"{project.map_before_path} is the map before one that is not whole; `cropcube predict` goes on with that, "
+            "and then removes it"
+        )
     return Status(
         project=str(project.root),
         specification=_specification(project),

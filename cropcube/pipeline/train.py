@@ -13,14 +13,16 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import digest
 from cropcube.domain.model_card import CLASSIFIERS, ModelCard
 from cropcube.domain.model_window import ALL, GROWING, ModelWindow
+from cropcube.domain.words import counted
 from cropcube.errors import InvalidInputError, MissingError, UsageError
+from cropcube.model.augment import AUGMENTATIONS, TimeSpan
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.calibration import calibrate
 from cropcube.model.checkpoint import load_model, load_samples, save_model
 from cropcube.model.classifier import classify, need_torch
 from cropcube.model.diary import Diary
 from cropcube.model.fit import fit_classifier
-from cropcube.model.fit_options import FitOptions, recipe_of
+from cropcube.model.fit_options import RECIPES, FitOptions, recipe_of
 from cropcube.model.metrics import scores
 from cropcube.pipeline.commands import command
 from cropcube.pipeline.feature_sources import FEATURES, check_samples_origin
@@ -178,7 +180,7 @@ def train(
     path = (options.model or model_folder(project_root)).resolve()
     standing = _standing(path, made_of)
     if standing is not None:
-        return _summary(job, standing, path, None)
+        return _summary(job, options, standing, path, None)
     index = SampleIndex.join([job.samples.index, job.left_out])
     train_set, validation = job.samples.of_set("train"), job.samples.of_set("validation")
 
@@ -193,7 +195,7 @@ def train(
     fitted = fit_classifier(options.classifier, options.fit, train_set, validation, diary)
     card = save(fitted, path)
     diary.end()
-    return _summary(job, card, path, fitted)
+    return _summary(job, options, card, path, fitted)
 
 
 def model_folder(root: Path) -> Path:
@@ -223,7 +225,9 @@ def _standing(path: Path, made_of: str) -> ModelCard | None:
     return card if card.made_of == made_of else None
 
 
-def _summary(job: TrainingSet, card: ModelCard, path: Path, fitted: Fitted | None) -> TrainSummary:
+def _summary(
+    job: TrainingSet, options: TrainOptions, card: ModelCard, path: Path, fitted: Fitted | None
+) -> TrainSummary:
     counts = job.samples.of_set("train").counts(), job.samples.of_set("validation").counts()
     found = scores(np.array(card.scores["confusion"], dtype=np.int64), card.class_names) if card.scores else None
     return TrainSummary(
@@ -233,7 +237,12 @@ def _summary(job: TrainingSet, card: ModelCard, path: Path, fitted: Fitted | Non
         majority_accuracy(*counts),
         fitted.history if fitted else (),
         int(card.options["best_epoch"]),
-        (*warnings_of(job), *_augmented(fitted), *_useless(found, majority_accuracy(*counts))),
+        (
+            *warnings_of(job),
+            *_of_settings(job, options),
+            *_augmented(fitted),
+            *_useless(card.classifier, found, majority_accuracy(*counts)),
+        ),
         reused=fitted is None,
     )
 
@@ -293,15 +302,35 @@ def _installed(package: str) -> bool:
     return next(iter(importlib.metadata.distributions(name=package)), None) is not None
 
 
-def _useless(found: Scores | None, majority: float | None) -> tuple[str, ...]:
+def _useless(classifier: str, found: Scores | None, majority: float | None) -> tuple[str, ...]:
     """Say that a classifier is no better than none."""
     if found is None or majority is None or found.overall_accuracy > majority:
         return ()
+    advice = "look at the labels, or give more of them"
+    if classifier == "cropnet":
+        advice = "try a smaller --learning-rate, more --epochs, or look at the labels"
     said = (
         f"the validation accuracy, {found.overall_accuracy:.3f}, is no better than that of mapping everything as one "
-        f"class, {majority:.3f}: try a smaller --learning-rate, more --epochs, or look at the labels"
+        f"class, {majority:.3f}: {advice}"
     )
     return (said,)
+
+
+def _of_settings(job: TrainingSet, options: TrainOptions) -> tuple[str, ...]:
+    """Say which settings of CropNet do not do with these features what they are known for."""
+    if options.classifier != "cropnet":
+        return ()
+    said, feature, steps = [], job.spec.name, len(job.samples.layout.steps)
+    changes = options.fit.augment
+    if changes not in (None, AUGMENTATIONS["default"]) and TimeSpan.of(job.samples.layout) is None:
+        said.append(f"{feature} has no steps in time, so samples are not changed (--augment)")
+    published = all(getattr(options.fit, name) == value for name, value in RECIPES["paper"].fit.items())
+    if published and (job.spec.kind != "median" or (job.spec.window_days, steps) != (5, 43)):
+        said.append(
+            f"the recipe paper is published for 43 steps of median-5d; {counted(steps, 'step')} of {feature} make "
+            "another model"
+        )
+    return tuple(said)
 
 
 def _augmented(fitted: Fitted | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cropcube.errors import InvalidInputError
+from cropcube.errors import InvalidInputError, UsageError
 
 AUTO, SERIAL, LOCAL = "auto", "serial", "local"
 HANDFUL = 4
@@ -29,6 +29,12 @@ class RunOptions:
         if self.cluster not in (AUTO, SERIAL, LOCAL) and not re.fullmatch(r"(tcp|tls)://\S+:\d+", self.cluster):
             raise InvalidInputError(
                 f"cluster {self.cluster!r} is not known", "Use auto, serial, local or tcp://HOST:PORT of a scheduler."
+            )
+        if self.workers is not None and self.cluster not in (AUTO, LOCAL):
+            raise UsageError(
+                f"--workers {self.workers} starts processes here, --cluster {self.cluster} has "
+                f"{'none' if self.cluster == SERIAL else 'its own'}",
+                "Leave one of them out.",
             )
         if self.workers is not None and self.workers < 1:
             raise InvalidInputError(f"{self.workers} workers cannot work", "Give --workers 1 or more.")

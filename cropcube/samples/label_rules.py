@@ -126,9 +126,8 @@ def _days(path: Path, frame: gpd.GeoDataFrame, named: str | None, usual: str, la
     if column is None:
         if named is None:
             return np.full(len(frame), np.datetime64("NaT"), dtype="datetime64[D]")
-        raise InvalidInputError(
-            f"{path} has no field {named!r}", f"Its fields are: {', '.join(map(str, frame.columns))}."
-        )
+        own = [str(name) for name in frame.columns if not str(name).startswith("cropcube:")]
+        raise InvalidInputError(f"{path} has no field {named!r}", f"Its fields are: {', '.join(own)}.")
     text = frame[column].astype("string").str.strip().replace("", pd.NA)
     years = text.str.fullmatch(r"\d{4}(\.0)?").fillna(False)
     text = text.mask(years, text.str[:4] + ("-12-31" if last else "-01-01"))

@@ -195,7 +195,7 @@ def _numbered(rows: NDArray[np.uint8], said: NDArray[Any]) -> tuple[NDArray[np.i
 
 def _fields(path: Path, frame: gpd.GeoDataFrame, wanted: tuple[str, ...]) -> list[str]:
     """Return the wanted fields that the file has; without any wanted, the only one there is."""
-    names = [str(name) for name in frame.columns if name != frame.geometry.name]
+    names = [str(name) for name in frame.columns if name not in (frame.geometry.name, _ROW, _SAID)]
     places = {"lon", "lat", "longitude", "latitude", "start_date", "end_date"}
     candidates = [name for name in names if name.lower() not in places]
     if not wanted and len(candidates) == 1:

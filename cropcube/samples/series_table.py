@@ -83,8 +83,10 @@ def read_series(path: Path, feature: str) -> Series:
     if wide:
         return _of_wide(path, frame, wide)
     if not long:
+        if len(frame.columns) == 1 and ";" in frame.columns[0]:
+            raise InvalidInputError(f"{path} is divided by semicolons", "Write CSV with commas and decimal points.")
         raise InvalidInputError(
-            f"{path} has no columns of bands; it has: {_some(frame)}",
+            f"{path} has no columns of bands; it has: {_some(frame)}{_texts(frame)}",
             "Columns are named by Sentinel-2's bands: B02 with one row a date, or B02_2019-05-01, B02-ts0, ...",
         )
     if source == "cube":
@@ -141,14 +143,21 @@ def _series_columns(frame: pd.DataFrame) -> tuple[dict[tuple[str, str], str], di
     return wide, long
 
 
+def _texts(frame: pd.DataFrame) -> str:
+    """Say of columns that are named by bands that they hold text."""
+    found = [name for name in frame.columns if _BAND.search(name) and frame[name].dtype.kind not in "uif"]
+    return f"; {found[0]} holds text, not numbers" if found else ""
+
+
 def _of_wide(path: Path, frame: pd.DataFrame, columns: Mapping[tuple[str, str], str]) -> Series:
     bands = _in_order({band for band, _ in columns})
     words = sorted({step for _, step in columns}, key=lambda step: (len(step), step))
     lacking = [f"{band} {step}" for band in bands for step in words if (band, step) not in columns]
     if lacking:
         raise InvalidInputError(
-            f"{path} lacks {len(lacking)} of {len(bands) * len(words)} columns of bands and steps: {lacking[0]}, ...",
-            "Every band needs a column for every step.",
+            f"{path} lacks {len(lacking)} of {len(bands) * len(words)} columns of bands and steps: {lacking[0]}"
+            f"{', ...' if len(lacking) > 1 else ''}{_texts(frame)}",
+            "Every band needs a column of numbers for every step.",
         )
     values = np.stack([_numbers(frame, [columns[band, step] for step in words]) for band in bands], axis=1)
     steps = tuple(_day(word) for word in words) if len(words[0]) >= 8 else _spaced(path, frame, len(words))

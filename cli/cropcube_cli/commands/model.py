@@ -30,17 +30,20 @@ def show(
 
 
 def _render(console: Console, found: ShownModel) -> None:
+    from cropcube.domain.words import counted
+    from cropcube.model.fit_options import settings_words
+
     card = found.card
     shown.line(console, f"{found.folder}")
     rows = [
         ("classifier", card.classifier),
         ("takes", f"{card.sensor}, {' '.join(card.bands)}"),
-        ("features", f"{card.feature}: {len(card.steps)} steps, {card.steps[0]} to {card.steps[-1]}"),
+        ("features", f"{card.feature}: {counted(len(card.steps), 'step')}, {card.steps[0]} to {card.steps[-1]}"),
         ("gaps", card.gap_fill),
         ("learnt in", f"{card.region}, {card.season}"),
         ("labels", f"{card.labels.file} {card.labels.label_field}".strip()),
         ("split", f"{card.split.words}, seed {card.split.seed}"),
-        ("settings", ", ".join(f"{name} {_plain(value)}" for name, value in card.options.items())),
+        ("settings", settings_words(card.options)),
         ("made with", ", ".join(f"{name} {version}" for name, version in sorted(card.versions.items()))),
         ("digest", found.digest[:16]),
     ]
@@ -69,7 +72,3 @@ def _render(console: Console, found: ShownModel) -> None:
 
 def _two(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -53,7 +53,7 @@ def status(
                 console.print(f"  {line}")
         _render_build(console, figures["stages"][0])
         model = figures["model"]
-        console.print("No model yet." if model is None else f"Model: {model['classifier']} on {model['features']}")
+        console.print("No usable model." if model is None else f"Model: {model['classifier']} on {model['features']}")
         for problem in figures["problems"]:
             show.line(console, f"Problem: {problem}")
 

@@ -163,6 +163,8 @@ def _say_epoch(epoch: Epoch) -> None:
 
 
 def _render(console: Console, summary: TrainSummary) -> None:
+    from cropcube.domain.words import counted
+
     card = summary.card
     console.print(show.table(f"Labels of {card.labels.file}", ("what", "count"), _label_rows(card)))
     f1 = {score.name: score.f1 for score in summary.scores.classes} if summary.scores else {}
@@ -178,7 +180,9 @@ def _render(console: Console, summary: TrainSummary) -> None:
             f"macro-F1 {summary.scores.macro_f1:.3f} (commonest class alone: {summary.majority_accuracy:.3f})"
         )
     if card.model_window:
-        console.print(f"the model sees {card.model_window} of the season: {len(card.steps)} steps from {card.steps[0]}")
+        console.print(
+            f"the model sees {card.model_window} of the season: {counted(len(card.steps), 'step')} from {card.steps[0]}"
+        )
     if summary.best_epoch:
         console.print(f"kept epoch {summary.best_epoch} of {card.options['epochs']}")
     stood = " (stood already, made of the same)" if summary.reused else ""

@@ -170,6 +170,18 @@ def test_failed_reads_leave_a_tile_incomplete_and_are_tried_again(whole: Path, t
     again.check()
     assert again.stage.count("done") == figures["incomplete"]
     assert tree_bytes(alone / "map.zarr") == tree_bytes(whole / "map.zarr")
+    assert not (alone / "map-before.zarr").exists()
+
+    # a rebuild that cannot read leaves the map that stood, until the new one is whole
+    file.write_bytes(kept[:-200])
+    for _ in range(2):
+        assert predict(alone, replace(options, rebuild=True), SERIAL).tally.failed_reads
+        assert tree_bytes(alone / "map-before.zarr") == tree_bytes(whole / "map.zarr")
+    assert any("is the map before one that is not whole" in problem for problem in status(alone).problems)
+    file.write_bytes(kept)
+    predict(alone, options, SERIAL).check()
+    assert not (alone / "map-before.zarr").exists()
+    assert tree_bytes(alone / "map.zarr") == tree_bytes(whole / "map.zarr")
 
 
 def test_a_catalogue_that_is_replaced_under_the_map_is_refused(project: Path, monkeypatch) -> None:
@@ -303,6 +315,7 @@ def test_the_pixels_of_a_box_are_counted_with_those_that_stand(project: Path) ->
     [
         ("1,2,3", UsageError, "four numbers"),
         ("belgium", UsageError, "four numbers"),
+        ("a,b,c,d", UsageError, "four numbers"),
         ("5,6,7,8", InvalidInputError, "touches no tile"),
         ("4,51,4,52", InvalidInputError, "no area"),
     ],
@@ -331,6 +344,13 @@ def test_tiles_without_features_end_with_an_error_and_keep_the_others(project: P
     assert "cropcube features" in told.stderr
     assert layers(project)["crop"].any()
     assert console.run("predict", "--project", project, "--from", "cube", "--quiet").returncode == 0
+
+
+def test_failed_reads_are_allowed_where_there_are_reads_only() -> None:
+    assert PredictOptions(origin="catalog", max_failed_reads=1).max_failed_reads == 1
+    for origin in ("features", "cube"):
+        with pytest.raises(UsageError, match=f"--from {origin} reads no scenes"):
+            PredictOptions(origin=origin, max_failed_reads=1)
 
 
 def test_a_source_that_is_not_known_is_refused() -> None:

@@ -122,7 +122,7 @@ def test_command_line(tmp_path: Path) -> None:
     (tmp_path / "scenes" / "w1" / "B04.tif").unlink()
     build_small(tmp_path / "project", catalog)
     said = console.ok("status", "--project", tmp_path / "project")
-    for word in ("build", "incomplete", "6 scenes", "w1", "no such file", "No model yet"):
+    for word in ("build", "incomplete", "6 scenes", "w1", "no such file", "No usable model"):
         assert word in said
     figures = console.as_json("status", "--project", tmp_path / "project")
     assert figures["stages"][0]["failed_reads"] == 2
