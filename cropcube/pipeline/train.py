@@ -239,7 +239,7 @@ def _summary(
         int(card.options["best_epoch"]),
         (
             *warnings_of(job),
-            *_of_settings(job, options),
+            *notes_of_settings(job, options),
             *_augmented(fitted),
             *_useless(card.classifier, found, majority_accuracy(*counts)),
         ),
@@ -316,14 +316,14 @@ def _useless(classifier: str, found: Scores | None, majority: float | None) -> t
     return (said,)
 
 
-def _of_settings(job: TrainingSet, options: TrainOptions) -> tuple[str, ...]:
+def notes_of_settings(job: TrainingSet, options: TrainOptions) -> tuple[str, ...]:
     """Say which settings of CropNet do not do with these features what they are known for."""
     if options.classifier != "cropnet":
         return ()
     said, feature, steps = [], job.spec.name, len(job.samples.layout.steps)
     changes = options.fit.augment
     if changes not in (None, AUGMENTATIONS["default"]) and TimeSpan.of(job.samples.layout) is None:
-        said.append(f"{feature} has no steps in time, so samples are not changed (--augment)")
+        said.append(f"what the model sees of {feature} is no series in time, so --augment changes nothing")
     published = all(getattr(options.fit, name) == value for name, value in RECIPES["paper"].fit.items())
     if published and (job.spec.kind != "median" or (job.spec.window_days, steps) != (5, 43)):
         said.append(

@@ -57,7 +57,7 @@ def test_a_class_without_samples_and_a_missing_calibration_are_limits(project, t
 
 
 def test_what_is_no_model_and_what_was_changed_is_refused(project, tmp_path):
-    with pytest.raises(MissingError):
+    with pytest.raises(MissingError, match="holds no model, and is in no project"):
         show_model(tmp_path)
     shutil.copytree(project.model_path, tmp_path / "model")
     path = tmp_path / "model" / CARD_NAME

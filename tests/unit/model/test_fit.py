@@ -20,7 +20,7 @@ from cropcube.model.cropnet import CropNet
 from cropcube.model.diary import Diary, Progress
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_cropnet import _Averaged, _Fit, class_weights
-from cropcube.model.fit_options import FitOptions, recipe_of
+from cropcube.model.fit_options import FitOptions, recipe_of, settings_words
 from cropcube.model.metrics import score
 from cropcube.samples.read import Samples
 from tests.support.learning import make_project, make_samples, write_features
@@ -207,6 +207,17 @@ def test_settings_come_back_from_a_card():
     for kind, options in (("cropnet", FitOptions.of_words("cropnet", {"recipe": "paper"})), ("forest", FAST)):
         card = json.loads(json.dumps(options.for_card(kind) | {"best_epoch": 3}))
         assert FitOptions.from_card(card).for_card(kind) == options.for_card(kind)
+
+
+def test_settings_are_told_by_the_names_of_changes():
+    paper = FitOptions.of_words("cropnet", {"recipe": "paper", "label_smoothing": 0.1})
+    said = settings_words(paper.for_card("cropnet"))
+    assert "learning rate 0.0001" in said
+    assert "label smoothing 0.1" in said
+    assert "augment paper" in said
+    assert "augment none" in settings_words(replace(paper, augment=None).for_card("cropnet"))
+    own = replace(paper, augment=Augmentation(shift_days=7))
+    assert "augment custom" in settings_words(own.for_card("cropnet"))
 
 
 def test_augmented_samples_are_learnt_and_what_was_held_is_said(samples):

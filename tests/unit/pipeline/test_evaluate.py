@@ -244,3 +244,11 @@ def test_options_that_contradict_each_other_are_refused():
         EvaluateOptions(split=SplitRule("field"))
     with pytest.raises(UsageError, match="scores the map"):
         EvaluateOptions(labels=LabelFiles.of(Path("x")), compare=("forest",))
+
+
+def test_a_classifier_is_not_compared_with_itself(project):
+    kind = read_card(project.model_path).classifier
+    with pytest.raises(UsageError, match=f"--compare {kind} is what is judged already"):
+        evaluate(project.root, EvaluateOptions(compare=("boosting", kind)))
+    with pytest.raises(UsageError, match="--compare boosting"):
+        evaluate(project.root, EvaluateOptions(classifier="boosting", compare=("boosting",)))

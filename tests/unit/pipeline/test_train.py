@@ -108,6 +108,12 @@ def test_what_was_read_and_dropped_is_counted_remembered_and_shown(project, caps
     assert len(load_samples(project.model_path, card)) == samples
 
 
+def test_a_field_of_labels_that_no_file_has_is_refused(project):
+    files = LabelFiles.of(project.root / "fields.gpkg", "crop", "crops")
+    with pytest.raises(InvalidInputError, match="no file of labels has a field 'crops'"):
+        train(project.root, options(project, labels=files))
+
+
 def test_no_block_is_in_two_sets(project):
     index = load_samples(project.model_path, train(project.root, options(project)).card)
     blocks = {name: set(index.of_set(name).block.tolist()) for name in SETS}

@@ -10,7 +10,9 @@ from cropcube.errors import CropcubeError
 from cropcube.model.augment import Augmentation
 from cropcube.model.checkpoint import load_model
 from cropcube.model.diary import WORK_FILE
-from cropcube.pipeline.train import train
+from cropcube.model.fit_options import FitOptions
+from cropcube.pipeline.train import notes_of_settings, train
+from cropcube.pipeline.training_set import of_project
 from tests.support.field_project import FAST, labelled_project
 from tests.support.field_project import training_options as options
 from tests.support.learning import break_down
@@ -40,6 +42,18 @@ def test_what_augmentation_takes_from_beyond_the_season_is_said(project):
     summary = train(project.root, options(project, classifier="cropnet", fit=fit))
     assert any("lay outside the season and was held" in warning for warning in summary.warnings)
     assert summary.card.options["augment"]["scale_days"] == 15  # a quarter of the window of 60 days
+
+
+def test_settings_that_do_not_do_what_they_are_known_for_are_said(project):
+    asked = options(project, classifier="cropnet", fit=FitOptions.of_words("cropnet", {"recipe": "paper"}))
+    job = of_project(project, asked)
+    (paper,) = notes_of_settings(job, asked)
+    assert "published for 43 steps of median-5d; 7 steps of median-10d" in paper
+    alone = replace(asked, model_window="03-18/03-28", fit=replace(asked.fit, width=4))
+    (augment,) = notes_of_settings(of_project(project, alone), alone)
+    assert "--augment changes nothing" in augment
+    assert not notes_of_settings(job, replace(asked, fit=FAST))
+    assert not notes_of_settings(job, replace(asked, classifier="forest"))
 
 
 def test_a_fit_that_breaks_down_leaves_a_model_of_its_best_epoch_and_the_one_that_stood(project, monkeypatch):

@@ -189,6 +189,8 @@ def broken(**changes):
         (pd.concat([long(numbers()), long(numbers()[:1])]), "repeat the date", "one row a date"),
         (long(numbers()).assign(date="in May"), "no date in date", "YYYY-MM-DD"),
         (wide(numbers()).drop(columns="B05_2019-03-16"), "lacks 1 of 12", "every step"),
+        (wide(numbers()).assign(**{"B05_2019-03-16": "cloud"}), "B05_2019-03-16 holds text", "numbers"),
+        (pd.DataFrame({"lon;lat;B02": ["4;51;800"]}), "divided by semicolons", "commas"),
         (broken(crop="hops"), "hops (6 samples)", "hops,name"),
         (broken().rename(columns={"crop": "sown"}), "0 columns of classes", "sown"),
         (broken(label=1), "2 columns of classes", "crop"),
