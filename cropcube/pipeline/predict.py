@@ -195,7 +195,8 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     stage = run_stage(project, plan.tasks, work, run or RunOptions(), clear)
     stage.raise_failed()
     read = tally(Ledger(project.ledger_path).records(STAGE))
-    if part is None and not plan.without and read.failed_reads <= options.max_failed_reads:
+    whole = part is None and not plan.without and read.failed_reads <= options.max_failed_reads
+    if whole and Store.exists(project.map_before_path):
         Store.remove(project.map_before_path)
     asked = mapped_area(project, card.legend, {task.key for task in plan.tasks})
     nothing = f"the crop mask {options.crop_mask} leaves nothing to be mapped in the {len(plan.tasks)} tiles asked for"

@@ -90,13 +90,13 @@ def test_words_become_what_the_pipeline_takes(tmp_path: Path, monkeypatch: pytes
         window=10,
         mask="scl:4",
         index="ndvi,EVI",
-        cluster="serial",
+        cluster="local",
         memory_limit="1GiB",
         workers=2,
         quiet=True,
     )
     spec = FeatureSpec("median", 10, classes=(4,), indices=("NDVI", "EVI"))
-    assert asked.pop() == (tmp_path, FeaturesOptions(spec), RunOptions("serial", 2, 2**30, True))
+    assert asked.pop() == (tmp_path, FeaturesOptions(spec), RunOptions("local", 2, 2**30, True))
     verbs.train(str(tmp_path), labels="a.gpkg", classifier="forest", trees=7, seed=3, legend="l.csv", model="m")
     fit = FitOptions(trees=7, seed=3)
     files = LabelFiles.of(Path("a.gpkg"))
