@@ -1,6 +1,6 @@
 """Harmonic fits: ours beside batched NumPy and lstsq per pixel, in GB/s of uint16 input, in one process.
 
-Usage: python benchmarks/bench_harmonic.py [SIDE]     (pixels of a side; default 128)
+Usage: python benchmarks/bench_harmonic.py [SIDE]     (pixels of a side; default 256)
 
 Two masks: random per pixel (no two pixels alike), and clouds of 16 x 16 pixels, as real ones are at least.
 """
@@ -62,7 +62,7 @@ def measure(inputs: Inputs, limit: float) -> list[list[str]]:
 
 def main() -> None:
     """Print a table for each number of dates and kind of mask."""
-    side = int(sys.argv[1]) if len(sys.argv) > 1 else 128
+    side = int(sys.argv[1]) if len(sys.argv) > 1 else 256
     limit = read_speed(1)
     sys.stdout.write(f"{machine()}\nmemory reads at {limit:.1f} GB/s with 1 thread; all ways run on 1 thread\n\n")
     columns = ("", "GB/s of input", "ours is faster by", "of memory reads")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cropcube.observations.tile import TileObservations
 
 MEDIAN, COEFFICIENT, RMSE, CLEAR_COUNT, INDEX = "median", "coefficient", "rmse", "clear_count", "index"
-REVISION = 2
+REVISION = 3
 """Of everything that turns observations into features: raise it when the same observations would give others."""
 
 
@@ -65,7 +65,7 @@ def reduce_time(
     reflectance_TBYX = observations.reflectance[resolution_m]
     clear_TYX = clear_observations(spec, observations, resolution_m)
     if spec.kind == "harmonic":
-        fit = harmonic_fit(reflectance_TBYX, clear_TYX, observations.days, spec.order, spec.ridge)
+        fit = harmonic_fit(reflectance_TBYX, clear_TYX, observations.days, spec.order, spec.ridge, threads)
         return dict(zip((COEFFICIENT, RMSE, CLEAR_COUNT), fit, strict=True))
     step = spec.window_days if spec.kind == "median" else season.days
     window_T = (observations.days // step).astype(np.int32)

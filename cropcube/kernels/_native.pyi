@@ -11,6 +11,18 @@ def window_median(
     threads: int,
     variant: str,
 ) -> None: ...
+def harmonic_fit(
+    reflectance: NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    design: NDArray[np.float64],
+    ridge: float,
+    limit: float,
+    coefficient: NDArray[np.float32],
+    rmse: NDArray[np.float32],
+    clear_count: NDArray[np.uint16],
+    threads: int,
+    variant: str,
+) -> None: ...
 def pack_samples(
     source: NDArray[np.uint16] | NDArray[np.float32],
     pixel: NDArray[np.int64],

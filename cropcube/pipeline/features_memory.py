@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cropcube.features.cells import cell_px
 from cropcube.features.compute import index_resolutions
-from cropcube.kernels.harmonic import BLOCK_VALUES
 
 if TYPE_CHECKING:
     from cropcube.domain.feature_spec import FeatureSpec
@@ -45,8 +44,6 @@ def tile_memory_bytes(spec: FeatureSpec, season: Season, sensor: Sensor, tile: T
         # Observations are of one cell; what is made is held once more while its shards are compressed.
         largest = max(largest, round(share * (read + masks)) + 2 * made)
         kept += made if spec.indices else 0
-    if spec.kind == "harmonic":
-        largest += 8 * 6 * BLOCK_VALUES
     return PROCESS_BYTES + max(largest, _index_bytes(spec, sensor, tile, steps)) + kept
 
 

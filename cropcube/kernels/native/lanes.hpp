@@ -26,6 +26,10 @@ constexpr std::size_t LANES = 8;
 typedef std::int16_t Lanes __attribute__((vector_size(2 * LANES)));
 typedef std::uint16_t RawLanes __attribute__((vector_size(2 * LANES)));
 
+typedef double Doubles __attribute__((vector_size(LANES * 2)));
+constexpr std::size_t DOUBLES = LANES / 4;
+
+CROPCUBE_INLINE double& lane(Doubles& of, std::size_t n) { return reinterpret_cast<double*>(&of)[n]; }
 CROPCUBE_INLINE Lanes same(std::int16_t value) { return value - Lanes{}; }
 CROPCUBE_INLINE Lanes equal(Lanes a, Lanes b) { return a == b; }
 CROPCUBE_INLINE Lanes less(Lanes a, Lanes b) { return a < b; }
@@ -35,7 +39,10 @@ CROPCUBE_INLINE Lanes larger(Lanes a, Lanes b) { return a < b ? b : a; }
 typedef std::int16_t Lanes;
 typedef std::uint16_t RawLanes;
 constexpr std::size_t LANES = 1;
+typedef double Doubles;
+constexpr std::size_t DOUBLES = 1;
 
+CROPCUBE_INLINE double& lane(Doubles& of, std::size_t) { return of; }
 CROPCUBE_INLINE Lanes same(std::int16_t value) { return value; }
 CROPCUBE_INLINE Lanes equal(Lanes a, Lanes b) { return static_cast<Lanes>(-(a == b)); }
 CROPCUBE_INLINE Lanes less(Lanes a, Lanes b) { return static_cast<Lanes>(-(a < b)); }

@@ -1,5 +1,6 @@
 // The kernels for one instruction set. CMake compiles this file once per set, with CROPCUBE_VARIANT its name; it uses
 // no library function that could be shared with (and then leak into) a file compiled for a smaller set.
+#include "harmonic_fit.hpp"
 #include "pack_samples.hpp"
 #include "window_median.hpp"
 
@@ -7,6 +8,18 @@ namespace cropcube::CROPCUBE_VARIANT {
 
 void window_median(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch) {
     reduce_pixels(work, first, stop, scratch);
+}
+
+void harmonic_fit(const HarmonicFit<std::uint16_t>& work, std::size_t first, std::size_t stop, void* scratch) {
+    fit_pixels(work, first, stop, scratch);
+}
+
+void harmonic_fit(const HarmonicFit<float>& work, std::size_t first, std::size_t stop, void* scratch) {
+    fit_pixels(work, first, stop, scratch);
+}
+
+void harmonic_fit(const HarmonicFit<double>& work, std::size_t first, std::size_t stop, void* scratch) {
+    fit_pixels(work, first, stop, scratch);
 }
 
 void pack_samples(const PackSamples<std::uint16_t, std::uint16_t>& work, std::size_t begin, std::size_t end,

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import harmonic_fit
+from cropcube.kernels import _native, harmonic_fit
+from cropcube.kernels.harmonic import MAX_CONDITION, harmonic_design, with_products
 from tests.support.series import least_squares
 
 
@@ -75,6 +76,57 @@ def test_blocks_of_pixels_do_not_show():
     np.testing.assert_allclose(rmse[:, -1:], expected_rmse, rtol=1e-4)
 
 
+@pytest.mark.parametrize("variant", _native.variants())
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("order", [1, 2, 4, 10])
+def test_threads_and_instruction_sets_change_nothing(variant, dtype, order):
+    generator = np.random.default_rng(order)
+    reflectance = generator.integers(1, 65536, (64, 2, 7, 93)).astype(dtype)
+    valid = generator.random((64, 7, 93)) < 0.5
+    days = generator.integers(0, 365, 64)
+    expected = harmonic_fit(reflectance, valid, days, order)
+    found = tuple(np.full_like(array, 7) for array in expected)
+    design = with_products(harmonic_design(days, order))
+    for threads in (1, 2, 5, 1000):
+        _native.harmonic_fit(reflectance, valid, design, 0.0, MAX_CONDITION**2, *found, threads, variant)
+        assert [array.tobytes() for array in found] == [array.tobytes() for array in expected]
+        shared = harmonic_fit(reflectance, valid, days, order, threads=threads)
+        assert [array.tobytes() for array in shared] == [array.tobytes() for array in expected]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64])
+def test_other_types_are_fitted_as_well(dtype):
+    generator = np.random.default_rng(5)
+    values = generator.integers(0, 128, (40, 2, 3, 5))
+    valid = generator.random((40, 3, 5)) < 0.7
+    days = np.sort(generator.integers(0, 365, 40))
+    expected = harmonic_fit(values.astype(np.uint16), valid, days, 2)
+    for found, wanted in zip(harmonic_fit(values.astype(dtype), valid, days, 2), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_highest_order_is_that_of_lstsq():
+    generator = np.random.default_rng(6)
+    reflectance = generator.integers(1, 10000, (200, 2, 2, 9)).astype(np.uint16)
+    valid = generator.random((200, 2, 9)) < 0.8
+    days = np.sort(generator.choice(365, 200, replace=False))
+    found, rmse, _ = harmonic_fit(reflectance, valid, days, 10)
+    expected, expected_rmse, condition = least_squares(reflectance, valid, days, 10)
+    assert (condition < 1e3).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(rmse, expected_rmse, rtol=1e-4)
+
+
+def test_the_native_module_refuses_what_would_read_out_of_bounds():
+    reflectance, valid, days, _ = GOOD.values()
+    shapes = ((5, 2, 4, 5), (2, 4, 5))
+    made = [np.zeros(shape, np.float32) for shape in shapes] + [np.zeros((4, 5), np.uint16)]
+    with pytest.raises(ValueError, match="shapes"):
+        _native.harmonic_fit(reflectance, valid, np.zeros((9, 4)), 0.0, 1e12, *made, 1, "")
+    with pytest.raises(ValueError, match="vax"):
+        _native.harmonic_fit(reflectance, valid, with_products(harmonic_design(days, 2)), 0.0, 1e12, *made, 1, "vax")
+
+
 @pytest.mark.parametrize("shape", [(0, 2, 3, 4), (5, 2, 0, 4), (5, 2, 3, 0)])
 def test_empty_arrays(shape):
     reflectance = np.zeros(shape, np.uint16)
@@ -104,6 +156,8 @@ GOOD = {
         ("days_T", np.full(9, np.nan)),
         ("days_T", np.array(["a"] * 9)),
         ("order", 0),
+        ("order", 11),
+        ("threads", 0),
         ("ridge", -1.0),
         ("ridge", np.nan),
     ],

@@ -1,0 +1,141 @@
+// Least squares of one pixel, or of as many as a register holds, from the sums over its clear dates.
+//
+// The mask is shared by all bands, so a pixel has one normal matrix; it is inverted once and serves every band. All in
+// double: the normal matrix has the square of the design's condition number, and 1e6 of that still leaves four digits.
+#pragma once
+
+#include <cmath>
+
+#include "lanes.hpp"
+
+namespace cropcube {
+
+constexpr int MOST_TERMS = 21;  // ten harmonics and a constant
+
+namespace {
+
+// Number of columns that a design of `terms` needs: the terms but the constant, then the products of two of them.
+constexpr int columns_of(int terms) { return terms - 1 + terms * (terms - 1) / 2; }
+
+// The normal matrix of clear dates, from their number and the sums of the columns, with the ridge on its diagonal.
+template <int TERMS, typename Number>
+CROPCUBE_INLINE void fill_normal(const Number* sums, double ridge, int terms, Number (*normal)[TERMS]) {
+    for (int k = 0; k < terms; ++k) normal[0][k] = normal[k][0] = sums[k];
+    const Number* product = sums + terms;
+    for (int k = 1; k < terms; ++k) {
+        for (int l = k; l < terms; ++l) normal[k][l] = normal[l][k] = *product++;
+        normal[k][k] = normal[k][k] + ridge;
+    }
+}
+
+template <int TERMS, typename Number>
+CROPCUBE_INLINE Number squares(int terms, const Number (*matrix)[TERMS]) {
+    Number sum = Number{};
+    for (int k = 0; k < terms; ++k) {
+        for (int l = 0; l < terms; ++l) sum = sum + matrix[k][l] * matrix[k][l];
+    }
+    return sum;
+}
+
+// Inverts a symmetric positive definite matrix in place by Gauss-Jordan elimination, which needs no pivoting for these;
+// a pivot that vanishes leaves NaN.
+template <int TERMS, typename Number>
+CROPCUBE_INLINE void invert(int terms, Number (*matrix)[TERMS]) {
+    Number whole[TERMS];
+    for (int k = 0; k < terms; ++k) whole[k] = matrix[k][k];
+    const Number nothing = Number{} + NAN, one = Number{} + 1.0;
+    for (int k = 0; k < terms; ++k) {
+        const Number pivot = one / (matrix[k][k] > 1e-15 * whole[k] ? matrix[k][k] : nothing);
+        matrix[k][k] = one;
+        for (int l = 0; l < terms; ++l) matrix[k][l] = matrix[k][l] * pivot;
+        for (int r = 0; r < terms; ++r) {
+            if (r == k) continue;
+            const Number factor = matrix[r][k];
+            matrix[r][k] = Number{};
+            for (int l = 0; l < terms; ++l) matrix[r][l] = matrix[r][l] - factor * matrix[k][l];
+        }
+    }
+}
+
+// One rotation of Jacobi's method: makes matrix[p][q] vanish and turns the columns p and q of `vectors`.
+template <int TERMS>
+CROPCUBE_INLINE void rotate(int terms, double (*matrix)[TERMS], double (*vectors)[TERMS], int p, int q) {
+    const double theta = (matrix[q][q] - matrix[p][p]) / (2 * matrix[p][q]);
+    const double t = (theta < 0 ? -1.0 : 1.0) / (std::fabs(theta) + std::sqrt(theta * theta + 1));
+    const double c = 1 / std::sqrt(t * t + 1), s = t * c;
+    for (int k = 0; k < terms; ++k) {
+        const double left = matrix[k][p], right = matrix[k][q];
+        matrix[k][p] = c * left - s * right;
+        matrix[k][q] = s * left + c * right;
+    }
+    for (int k = 0; k < terms; ++k) {
+        const double left = matrix[p][k], right = matrix[q][k];
+        matrix[p][k] = c * left - s * right;
+        matrix[q][k] = s * left + c * right;
+        const double first = vectors[k][p], second = vectors[k][q];
+        vectors[k][p] = c * first - s * second;
+        vectors[k][q] = s * first + c * second;
+    }
+}
+
+// Inverts one symmetric matrix by its eigenvalues (Jacobi's method; Golub and Van Loan, Matrix Computations, 8.5), or
+// fills it with NaN where the condition number is over the limit.
+template <int TERMS>
+inline void invert_within(int terms, double limit, double (*matrix)[TERMS]) {
+    double vectors[TERMS][TERMS] = {}, whole = 0, least = INFINITY, largest = -INFINITY;
+    for (int k = 0; k < terms; ++k) {
+        vectors[k][k] = 1;
+        for (int l = 0; l < terms; ++l) whole += matrix[k][l] * matrix[k][l];
+    }
+    for (int sweep = 0; sweep < 60; ++sweep) {
+        double off = 0;
+        for (int p = 0; p < terms; ++p) {
+            for (int q = p + 1; q < terms; ++q) off += matrix[p][q] * matrix[p][q];
+        }
+        if (off <= 1e-40 * whole) break;
+        for (int p = 0; p < terms; ++p) {
+            for (int q = p + 1; q < terms; ++q) {
+                if (matrix[p][q] != 0) rotate<TERMS>(terms, matrix, vectors, p, q);
+            }
+        }
+    }
+    double inverse[TERMS];
+    for (int k = 0; k < terms; ++k) {
+        least = matrix[k][k] < least ? matrix[k][k] : least;
+        largest = matrix[k][k] > largest ? matrix[k][k] : largest;
+        inverse[k] = 1 / matrix[k][k];
+    }
+    const bool sound = least * limit > largest;
+    for (int k = 0; k < terms; ++k) {
+        for (int l = 0; l < terms; ++l) {
+            double sum = 0;
+            for (int m = 0; m < terms; ++m) sum += vectors[k][m] * inverse[m] * vectors[l][m];
+            matrix[k][l] = sound ? sum : NAN;
+        }
+    }
+}
+
+// Coefficients of one band from its sums (values, values times each term): `right` is what they become. Returns the
+// mean squared residual. Fitted about the mean, so that a large constant does not drown a small wave.
+template <int TERMS, typename Number>
+CROPCUBE_INLINE Number solve(int terms, double ridge, const Number* clear_sums, const Number* inverse, Number squared,
+                             Number* right) {
+    const Number one = Number{} + 1.0, clear = clear_sums[0] < one ? one : clear_sums[0];
+    const Number total = right[0], mean = total / clear;
+    for (int k = 0; k < terms; ++k) right[k] = right[k] - clear_sums[k] * mean;
+    Number coefficient[TERMS], explained = Number{}, penalty = Number{};
+    for (int k = 0; k < terms; ++k) {
+        Number sum = inverse[k * terms] * right[0];
+        for (int l = 1; l < terms; ++l) sum = sum + inverse[k * terms + l] * right[l];
+        coefficient[k] = sum;
+        explained = explained + sum * right[k];
+        if (k > 0) penalty = penalty + sum * sum;
+    }
+    for (int k = 0; k < terms; ++k) right[k] = coefficient[k];
+    right[0] = right[0] + mean;
+    const Number left = squared - total * mean - explained - ridge * penalty;
+    return (left < Number{} ? Number{} : left) / clear;
+}
+
+}  // namespace
+}  // namespace cropcube
