@@ -1,4 +1,4 @@
-"""What the benchmarks of kernels share: a series, the clock, the memory's own speed, a table."""
+"""What the benchmarks of kernels share: a series, the clock, the memory's own speed, a table of contenders."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-BANDS, SIDE = 10, 256
+BANDS, SIDE, THREADS = 10, 256, 2
 
 
 def series(dates: int, side: int = SIDE, clear: float = 0.5) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
@@ -36,14 +38,66 @@ def median_seconds(work: Callable[[], Any], repeats: int = 5, at_most: float = 2
     return statistics.median(taken[1:] if len(taken) > 1 else taken)
 
 
-def read_speed(threads: int) -> float:
-    """Return GB/s at which `threads` threads sum 1 GB of float64: what a kernel that only reads could reach."""
-    from concurrent.futures import ThreadPoolExecutor
+@dataclass(frozen=True)
+class Limits:
+    """What the memory of this machine does, in GB/s; measured beside the kernels, in the same process."""
 
-    parts = np.array_split(np.ones(1 << 27), threads)
-    with ThreadPoolExecutor(threads) as pool:
-        seconds = median_seconds(lambda: list(pool.map(np.sum, parts)))
-    return (1 << 30) / seconds / 1e9
+    read: float
+    "Bytes read by `THREADS` threads that sum 1 GB of float64: what a kernel that only reads could reach."
+    copy: float
+    "Bytes read by `THREADS` threads that copy 0.5 GB into memory that is there."
+
+    @classmethod
+    def measured(cls) -> Limits:
+        """Return both."""
+        source = np.ones(1 << 27)
+        parts = np.array_split(source, THREADS)
+        halves, into = np.array_split(source[: 1 << 26], THREADS), np.array_split(source[1 << 26 :], THREADS)
+        with ThreadPoolExecutor(THREADS) as pool:
+            read = (1 << 30) / median_seconds(lambda: list(pool.map(np.sum, parts)))
+            copy = (1 << 29) / median_seconds(lambda: list(pool.map(np.copyto, into, halves)))
+        return cls(read / 1e9, copy / 1e9)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One table: ways of doing the same, in GB/s of input; the first is ours."""
+
+    kernel: str
+    title: str
+    gb_per_s: Mapping[str, float]
+
+    def table(self, limits: Limits) -> str:
+        """Return a Markdown table: each way, how many times faster ours is, and its share of the memory's speed."""
+        ours = next(iter(self.gb_per_s.values()))
+        rows = [
+            f"| {name} | {rate:.3f} | {ours / rate:.1f} | {100 * rate / limits.read:.1f} % |"
+            for name, rate in self.gb_per_s.items()
+        ]
+        rows += [f"| memory, {way} | {rate:.1f} | | |" for way, rate in (("copy", limits.copy), ("read", limits.read))]
+        head = ["| | GB/s of input | ours is faster by | of memory reads |", "| --- | --- | --- | --- |"]
+        return "\n".join([f"#### {self.title}", "", *head, *rows, ""])
+
+
+def speeds(size: int, ways: Iterable[tuple[str, Callable[[], Any] | None]], part: int | None = None) -> dict[str, float]:
+    """Return GB/s by name: of ways over `size` bytes, of the slow ones (after a None) over `part` of them.
+
+    Parameters
+    ----------
+    size
+        Bytes of input.
+    ways
+        Name and work; ("", None) stands before the slow ones.
+    part
+        Bytes of the part that the slow ones take; a sixteenth if left out.
+    """
+    found, bytes_read, repeats = {}, size, 5
+    for name, work in ways:
+        if work is None:
+            bytes_read, repeats = part or size // 16, 3
+            continue
+        found[name] = bytes_read / 1e9 / median_seconds(work, repeats)
+    return found
 
 
 def machine() -> str:
@@ -52,14 +106,3 @@ def machine() -> str:
     names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
     load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} processors, {load}, numpy {np.__version__}"
-
-
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [f"### {title}", "", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
-
-
-def speed_row(name: str, rate: float, ours: float, limit: float) -> list[str]:
-    """Return name, GB/s of input, how many times faster ours is, share of the memory's speed."""
-    return [name, f"{rate:.3f}", f"{ours / rate:.1f}", f"{100 * rate / limit:.1f} %"]
