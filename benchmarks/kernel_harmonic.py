@@ -53,9 +53,7 @@ def without_avx2(inputs: Inputs) -> Callable[[], None]:
     reflectance, valid, days = inputs
     made = harmonic_fit(*inputs, ORDER)
     design = with_products(harmonic_design(days, ORDER))
-    return lambda: _native.harmonic_fit(
-        reflectance, valid, design, 0.0, MAX_CONDITION**2, *made, THREADS, "portable"
-    )
+    return lambda: _native.harmonic_fit(reflectance, valid, design, 0.0, MAX_CONDITION**2, *made, THREADS, "portable")
 
 
 def beside_others(inputs: Inputs, title: str) -> Case:

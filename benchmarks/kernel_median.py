@@ -44,7 +44,9 @@ def by_flox(values_TBYX: NDArray[np.float32], window_T: NDArray[np.int32]) -> Ca
     return lambda: cube.groupby("window").median(skipna=True)
 
 
-def ours(dates: int, length: int, side: int, threads: int = THREADS, variant: str = "") -> tuple[int, Callable[[], Any]]:
+def ours(
+    dates: int, length: int, side: int, threads: int = THREADS, variant: str = ""
+) -> tuple[int, Callable[[], Any]]:
     """Return the bytes of a series and the work of its medians."""
     reflectance, valid = series(dates, side)
     window = (np.arange(dates) // length).astype(np.int32)

@@ -79,7 +79,9 @@ class Case:
         return "\n".join([f"#### {self.title}", "", *head, *rows, ""])
 
 
-def speeds(size: int, ways: Iterable[tuple[str, Callable[[], Any] | None]], part: int | None = None) -> dict[str, float]:
+def speeds(
+    size: int, ways: Iterable[tuple[str, Callable[[], Any] | None]], part: int | None = None
+) -> dict[str, float]:
     """Return GB/s by name: of ways over `size` bytes, of the slow ones (after a None) over `part` of them.
 
     Parameters
