@@ -3,10 +3,9 @@
 Usage: python benchmarks/bench_feature_stage.py [TILES] [--results FILE]     (tiles of 768 px; default 1)
 
 The cube holds 72 days in a year, ten bands and the quality, of pixels of the shipped sample: every 64-pixel patch of a
-tile shows another date and another side of it. `cropcube features` then runs as a user would run it, once a kind. Beside
-it: zarr-python reads the days present of the same arrays into memory that is there and writes arrays of the same
-features, chunks, shards and codec; and our own store does the same, without any kernel. Wall seconds, median of three,
-with files in the page cache.
+tile shows another date and another side of it. The verb then runs on it, once a kind. Beside it: zarr-python reads the
+days present of the same arrays into memory that is there and writes arrays of the same features, chunks, shards and
+codec; and our own store does the same, without any kernel. Wall seconds, median of three, files in the page cache.
 """
 
 from __future__ import annotations
@@ -206,9 +205,9 @@ def main() -> None:
         for spec in SPECS:
             row = measure(project, spec, Path(name))
             rows.append(row)
-            stage, plain, store = row["stage_s"], row["zarr_s"], row["store_s"]
+            stage, plain, own = row["stage_s"], row["zarr_s"], row["store_s"]
             print(
-                f"| {row['kind']} | {stage:.2f} | {plain:.2f} | {store:.2f} | {stage / plain:.2f} | {stage / store:.2f} |"
+                f"| {row['kind']} | {stage:.2f} | {plain:.2f} | {own:.2f} | {stage / plain:.2f} | {stage / own:.2f} |"
             )
             sys.stdout.flush()
     for row in rows:

@@ -1,7 +1,7 @@
 """Cells: the squares of ground that the time axis is reduced in, whether the features are stored or made on the fly.
 
 A cell is whole chunks of the cube at every resolution, so that each chunk is read once. Everything is reduced cell by
-cell, since the sums of a harmonic fit depend, in their last bit, on how many pixels are fitted at once.
+cell, so that the season of a whole tile is never in memory at once.
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from cropcube.cube.layout import CUBE_CHUNK_PX, FEATURE_CHUNK_M, largest_divisor, tile_side
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.errors import InvalidInputError
-from cropcube.features.compute import reduce_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.domain.lattice import PixelBox
-    from cropcube.domain.season import Season
-    from cropcube.observations.tile import TileObservations
 
 K = TypeVar("K")
 RESOLUTIONS_M = (10, 20)
@@ -61,14 +56,6 @@ def cells_of(box: PixelBox, side_px: int) -> Iterator[Tile]:
     for row in range(box.row // side_px, (box.row + box.height) // side_px):
         for col in range(box.col // side_px, (box.col + box.width) // side_px):
             yield Tile(box.lattice, side_px, row, col)
-
-
-def reduce_cell(
-    spec: FeatureSpec, observations: TileObservations, resolution_m: int, season: Season, threads: int
-) -> dict[str, NDArray[Any]]:
-    """Return the features of one resolution of a cell, the same bits for any number of threads; see `reduce_time`."""
-    with threadpool_limits(1, "blas"):  # the order of its sums depends on its threads
-        return reduce_time(spec, observations, resolution_m, season, threads)
 
 
 def paste(whole: dict[K, NDArray[Any]], made: Mapping[K, NDArray[Any]], cell: PixelBox, box: PixelBox) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from cropcube.cube.observed import read_observations
 from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.errors import ModelMismatchError
-from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste, reduce_cell
-from cropcube.features.compute import CLEAR_COUNT
+from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste
+from cropcube.features.compute import CLEAR_COUNT, reduce_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
@@ -264,7 +264,7 @@ class MadeFeatures:
         for cell in cells_of(box, cell_px(self.tile_px)):
             seen = self.observing.cell(cell, self.spec.dilate_m, resolutions_m)
             for m in resolutions_m:
-                arrays = reduce_cell(self.spec, seen, m, self.season, self.threads)
+                arrays = reduce_time(self.spec, seen, m, self.season, self.threads)
                 picked = [seen.bands[m].index(band) for band in layout.bands_at(m)]
                 paste(made, {m: arrays[layout.array][:, picked]}, cell.box(m), box.at(m))
                 paste(counts, {m: arrays[CLEAR_COUNT]}, cell.box(m), box.at(m))

@@ -18,8 +18,8 @@ from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.sensor import NOT_ACQUIRED
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.features.cells import cell_px, cells_of, paste, reduce_cell
-from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, compute_indices
+from cropcube.features.cells import cell_px, cells_of, paste
+from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, compute_indices, reduce_time
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.builds import Builds, features_digest
 from cropcube.pipeline.features_memory import tile_memory_bytes
@@ -207,7 +207,7 @@ def _reduce(
     for cell in cells_of(tile.box(FINEST_M), cell_px(tile.tile_px)):
         seen = read_observations(cube, cell, spec.dilate_m, bands)
         ((resolution_m, reflectance),) = seen.reflectance.items()
-        made = reduce_cell(spec, seen, resolution_m, project.spec.season, task.threads)
+        made = reduce_time(spec, seen, resolution_m, project.spec.season, task.threads)
         counts.update(_count(seen, resolution_m, made[CLEAR_COUNT]))
         counts["bytes_read"] += seen.quality.nbytes + reflectance.nbytes
         paste(arrays, made, cell.box(resolution_m), tile.box(resolution_m))
