@@ -28,10 +28,22 @@ struct WindowMedian {
 constexpr std::size_t BLOCK = 512;           // pixels whose masks are held at once
 constexpr std::size_t LONGEST_NETWORK = 16;  // dates; longer windows go bit by bit
 
+constexpr std::size_t LINE = 32;             // values in a line of the cache
+constexpr std::size_t ROWS_AHEAD = 3;        // that a long window asks for
+
 // int16 values of scratch that one thread needs for windows of up to `longest` dates.
 constexpr std::size_t scratch_size(std::size_t longest) { return BLOCK * (2 * longest + 1); }
 
 namespace {
+
+// Asks for a line that is soon needed. Rows lie planes apart, which the processor does not foresee.
+CROPCUBE_INLINE void fetch(const std::uint16_t* at) {
+#if defined(__GNUC__) && !defined(__CUDACC__)
+    __builtin_prefetch(at);
+#else
+    (void)at;
+#endif
+}
 
 template <int N>
 struct Network {
@@ -168,6 +180,9 @@ CROPCUBE_INLINE void by_bits(const Block& block) {
     const std::size_t dates = block.dates();
     for (std::size_t band = 0; band < block.work.bands; ++band) {
         for (std::size_t k = 0; k < dates; ++k) {
+            if (k + ROWS_AHEAD < dates) {
+                for (std::size_t at = 0; at < block.count; at += LINE) fetch(block.row(k + ROWS_AHEAD, band) + at);
+            }
             for (std::size_t at = 0; at < block.count; at += LANES) {
                 store(block.values + at * dates + k * LANES, masked(block, band, k, at));
             }
