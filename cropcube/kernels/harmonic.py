@@ -77,7 +77,8 @@ def harmonic_fit(
         float32; terms 1, cos1, sin1, cos2, sin2, ... with period 365.25 days. NaN where fewer than 2 x `order` + 1
         dates are clear, and, without ridge, where the condition number of the pixel's design is over 1e6.
     rmse_BYX
-        float32, root of the mean squared residual; NaN where the coefficients are.
+        float32, root of the mean squared residual, from sums of squares: a fit without any error may show 1e-5 of the
+        largest value. NaN where the coefficients are.
     clear_count_YX
         uint16, number of clear dates.
 

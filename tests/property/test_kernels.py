@@ -72,7 +72,8 @@ def check_fit(found, expected, condition, count, order, ridge):
     sound = ~few & (condition < 1e3)
     error = np.abs(coefficient - oracle)[:, :, sound]
     assert (error <= 1e-3 * np.maximum(1, np.abs(oracle[:, :, sound]))).all()
-    np.testing.assert_allclose(rmse[:, sound], oracle_rmse[:, sound], rtol=1e-4, atol=1e-2)
+    # A difference of sums of squares: a fit without any error shows up to 1e-5 of 16 bits (worst of 700,000: 0.18).
+    np.testing.assert_allclose(rmse[:, sound], oracle_rmse[:, sound], rtol=1e-4, atol=0.5)
 
 
 @settings(deadline=None, max_examples=150)
