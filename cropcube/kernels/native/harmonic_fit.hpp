@@ -141,35 +141,6 @@ CROPCUBE_INLINE void add_up_all(const Fit<T>& fit, std::size_t at, int columns, 
     }
 }
 
-// Inverts the normal matrix of each pixel of one register; those that may be near singular one by one.
-template <int TERMS>
-CROPCUBE_INLINE void invert_normal(int terms, double ridge, double limit, const Doubles* sums, Doubles* inverse) {
-    Doubles matrix[TERMS][TERMS];
-    fill_normal<TERMS>(sums, ridge, terms, matrix);
-    Doubles bound = squares<TERMS>(terms, matrix);
-    invert<TERMS>(terms, matrix);
-    // The product of the Frobenius norms is at least the condition number: only what it does not clear is looked at.
-    bound = bound * squares<TERMS>(terms, matrix);
-    Doubles clear = sums[0];
-    for (std::size_t n = 0; n < DOUBLES; ++n) {
-        const bool few = lane(clear, n) < terms - 0.5;
-        if (!few && lane(bound, n) < limit * limit) continue;
-        double one[TERMS][TERMS], own[TERMS * (TERMS + 1) / 2 + TERMS];
-        for (int j = 0; j < columns_of(terms) + 1; ++j) {
-            Doubles sum = sums[j];
-            own[j] = lane(sum, n);
-        }
-        fill_normal<TERMS>(own, ridge, terms, one);
-        if (!few) invert_within<TERMS>(terms, limit, one);
-        for (int k = 0; k < terms; ++k) {
-            for (int l = 0; l < terms; ++l) lane(matrix[k][l], n) = few ? NAN : one[k][l];
-        }
-    }
-    for (int k = 0; k < terms; ++k) {
-        for (int l = 0; l < terms; ++l) inverse[k * terms + l] = matrix[k][l];
-    }
-}
-
 // Known to the compiler for the usual orders, so that it unrolls their matrices.
 template <int TERMS, typename T>
 CROPCUBE_INLINE int terms_of(const Fit<T>& fit) { return TERMS < MOST_TERMS ? TERMS : fit.work.terms; }

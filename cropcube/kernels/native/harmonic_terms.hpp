@@ -4,8 +4,6 @@
 // double: the normal matrix has the square of the design's condition number, and 1e6 of that still leaves four digits.
 #pragma once
 
-#include <cmath>
-
 #include "lanes.hpp"
 
 namespace cropcube {
@@ -15,14 +13,17 @@ constexpr int MOST_TERMS = 21;  // ten harmonics and a constant
 namespace {
 
 // Number of columns that a design of `terms` needs: the terms but the constant, then the products of two of them.
-constexpr int columns_of(int terms) { return terms - 1 + terms * (terms - 1) / 2; }
+CROPCUBE_CONSTANT int columns_of(int terms) { return terms - 1 + terms * (terms - 1) / 2; }
 
 // The normal matrix of clear dates, from their number and the sums of the columns, with the ridge on its diagonal.
 template <int TERMS, typename Number>
 CROPCUBE_INLINE void fill_normal(const Number* sums, double ridge, int terms, Number (*normal)[TERMS]) {
+    CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) normal[0][k] = normal[k][0] = sums[k];
     const Number* product = sums + terms;
+    CROPCUBE_UNROLL
     for (int k = 1; k < terms; ++k) {
+        CROPCUBE_UNROLL
         for (int l = k; l < terms; ++l) normal[k][l] = normal[l][k] = *product++;
         normal[k][k] = normal[k][k] + ridge;
     }
@@ -31,7 +32,9 @@ CROPCUBE_INLINE void fill_normal(const Number* sums, double ridge, int terms, Nu
 template <int TERMS, typename Number>
 CROPCUBE_INLINE Number squares(int terms, const Number (*matrix)[TERMS]) {
     Number sum = Number{};
+    CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) {
+        CROPCUBE_UNROLL
         for (int l = 0; l < terms; ++l) sum = sum + matrix[k][l] * matrix[k][l];
     }
     return sum;
@@ -42,16 +45,21 @@ CROPCUBE_INLINE Number squares(int terms, const Number (*matrix)[TERMS]) {
 template <int TERMS, typename Number>
 CROPCUBE_INLINE void invert(int terms, Number (*matrix)[TERMS]) {
     Number whole[TERMS];
+    CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) whole[k] = matrix[k][k];
     const Number nothing = Number{} + NAN, one = Number{} + 1.0;
+    CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) {
         const Number pivot = one / (matrix[k][k] > 1e-15 * whole[k] ? matrix[k][k] : nothing);
         matrix[k][k] = one;
+        CROPCUBE_UNROLL
         for (int l = 0; l < terms; ++l) matrix[k][l] = matrix[k][l] * pivot;
+        CROPCUBE_UNROLL
         for (int r = 0; r < terms; ++r) {
             if (r == k) continue;
             const Number factor = matrix[r][k];
             matrix[r][k] = Number{};
+            CROPCUBE_UNROLL
             for (int l = 0; l < terms; ++l) matrix[r][l] = matrix[r][l] - factor * matrix[k][l];
         }
     }
@@ -59,7 +67,7 @@ CROPCUBE_INLINE void invert(int terms, Number (*matrix)[TERMS]) {
 
 // One rotation of Jacobi's method: makes matrix[p][q] vanish and turns the columns p and q of `vectors`.
 template <int TERMS>
-CROPCUBE_INLINE void rotate(int terms, double (*matrix)[TERMS], double (*vectors)[TERMS], int p, int q) {
+CROPCUBE_SELDOM void rotate(int terms, double (*matrix)[TERMS], double (*vectors)[TERMS], int p, int q) {
     const double theta = (matrix[q][q] - matrix[p][p]) / (2 * matrix[p][q]);
     const double t = (theta < 0 ? -1.0 : 1.0) / (std::fabs(theta) + std::sqrt(theta * theta + 1));
     const double c = 1 / std::sqrt(t * t + 1), s = t * c;
@@ -81,7 +89,7 @@ CROPCUBE_INLINE void rotate(int terms, double (*matrix)[TERMS], double (*vectors
 // Inverts one symmetric matrix by its eigenvalues (Jacobi's method; Golub and Van Loan, Matrix Computations, 8.5), or
 // fills it with NaN where the condition number is over the limit.
 template <int TERMS>
-inline void invert_within(int terms, double limit, double (*matrix)[TERMS]) {
+CROPCUBE_SELDOM void invert_within(int terms, double limit, double (*matrix)[TERMS]) {
     double vectors[TERMS][TERMS] = {}, whole = 0, least = INFINITY, largest = -INFINITY;
     for (int k = 0; k < terms; ++k) {
         vectors[k][k] = 1;
@@ -115,22 +123,56 @@ inline void invert_within(int terms, double limit, double (*matrix)[TERMS]) {
     }
 }
 
+// Inverts the normal matrix of each pixel of one register; those that may be near singular one by one.
+template <int TERMS, typename Matrix>
+CROPCUBE_INLINE void invert_normal(int terms, double ridge, double limit, const Doubles* sums, Matrix&& inverse) {
+    Doubles matrix[TERMS][TERMS];
+    fill_normal<TERMS>(sums, ridge, terms, matrix);
+    Doubles bound = squares<TERMS>(terms, matrix);
+    invert<TERMS>(terms, matrix);
+    // The product of the Frobenius norms is at least the condition number: only what it does not clear is looked at.
+    bound = bound * squares<TERMS>(terms, matrix);
+    Doubles clear = sums[0];
+    for (std::size_t n = 0; n < DOUBLES; ++n) {
+        const bool few = lane(clear, n) < terms - 0.5;
+        if (!few && lane(bound, n) < limit * limit) continue;
+        double one[TERMS][TERMS], own[TERMS * (TERMS + 1) / 2 + TERMS];
+        for (int j = 0; j < columns_of(terms) + 1; ++j) {
+            Doubles sum = sums[j];
+            own[j] = lane(sum, n);
+        }
+        fill_normal<TERMS>(own, ridge, terms, one);
+        if (!few) invert_within<TERMS>(terms, limit, one);
+        for (int k = 0; k < terms; ++k) {
+            for (int l = 0; l < terms; ++l) lane(matrix[k][l], n) = few ? NAN : one[k][l];
+        }
+    }
+    for (int k = 0; k < terms; ++k) {
+        for (int l = 0; l < terms; ++l) inverse[k * terms + l] = matrix[k][l];
+    }
+}
+
 // Coefficients of one band from its sums (values, values times each term): `right` is what they become. Returns the
-// mean squared residual. Fitted about the mean, so that a large constant does not drown a small wave.
-template <int TERMS, typename Number>
-CROPCUBE_INLINE Number solve(int terms, double ridge, const Number* clear_sums, const Number* inverse, Number squared,
+// mean squared residual. Fitted about the mean, so that a large constant does not drown a small wave. `clear_sums` and
+// `inverse` are whatever can be indexed: where they lie is the dialect's affair.
+template <int TERMS, typename Number, typename Sums, typename Matrix>
+CROPCUBE_INLINE Number solve(int terms, double ridge, const Sums& clear_sums, const Matrix& inverse, Number squared,
                              Number* right) {
     const Number one = Number{} + 1.0, clear = clear_sums[0] < one ? one : clear_sums[0];
     const Number total = right[0], mean = total / clear;
+    CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) right[k] = right[k] - clear_sums[k] * mean;
     Number coefficient[TERMS], explained = Number{}, penalty = Number{};
+    CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) {
         Number sum = inverse[k * terms] * right[0];
+        CROPCUBE_UNROLL
         for (int l = 1; l < terms; ++l) sum = sum + inverse[k * terms + l] * right[l];
         coefficient[k] = sum;
         explained = explained + sum * right[k];
         if (k > 0) penalty = penalty + sum * sum;
     }
+    CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) right[k] = coefficient[k];
     right[0] = right[0] + mean;
     const Number left = squared - total * mean - explained - ridge * penalty;

@@ -1,22 +1,30 @@
 // Pixels side by side, as many as a register holds, where the compiler has vector types; one pixel everywhere else.
 //
 // Everything above this header is written once on `Lanes`: the C++ compiler builds it per instruction set, a compiler
-// without vector types (MSVC, NVRTC) builds it with one pixel per lane. Values are uint16 shifted by 0x8000 into int16,
-// because signed minimum, maximum and comparison exist in every instruction set since SSE2 and the unsigned ones do not.
+// without vector types (MSVC) with one pixel per lane, CUDA with the two pixels that a thread has in one register. Values
+// are uint16 shifted by 0x8000 into int16, because signed minimum, maximum and comparison exist in every instruction set
+// since SSE2 and the unsigned ones do not.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-
-#define CROPCUBE_INLINE static inline
+#include "dialect.hpp"
 
 namespace cropcube {
 namespace {
 
 constexpr std::uint16_t SIGN = 0x8000;
 
-#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(CROPCUBE_ONE_LANE)
+#if defined(CROPCUBE_CUDA)
+typedef std::uint32_t Lanes;
+typedef std::uint32_t RawLanes;
+constexpr std::size_t LANES = 2;
+typedef double Doubles;
+constexpr std::size_t DOUBLES = 1;
+
+CROPCUBE_INLINE double& lane(Doubles& of, std::size_t) { return of; }
+CROPCUBE_INLINE Lanes same(std::int16_t value) { return static_cast<std::uint16_t>(value) * 0x00010001u; }
+CROPCUBE_INLINE Lanes smaller(Lanes a, Lanes b) { return __vmins2(a, b); }
+CROPCUBE_INLINE Lanes larger(Lanes a, Lanes b) { return __vmaxs2(a, b); }
+#elif defined(__GNUC__) && !defined(CROPCUBE_ONE_LANE)
 // Never wider than a register: gcc takes wider vectors apart value by value (measured: twenty times slower).
 #ifdef __AVX2__
 constexpr std::size_t LANES = 16;
@@ -55,6 +63,13 @@ CROPCUBE_INLINE Lanes choose(Lanes mask, Lanes yes, Lanes no) {
     return static_cast<Lanes>((yes & mask) | (no & static_cast<Lanes>(~mask)));
 }
 
+#ifdef CROPCUBE_CUDA
+// Mean of two shifted values, rounded half up, shifted back.
+CROPCUBE_INLINE RawLanes mean_half_up(Lanes a, Lanes b) {
+    const RawLanes left = a ^ 0x80008000u, right = b ^ 0x80008000u;
+    return (left | right) - (((left ^ right) >> 1) & 0x7fff7fffu);
+}
+#else
 CROPCUBE_INLINE Lanes load(const std::int16_t* from) {
     Lanes lanes;
     std::memcpy(&lanes, from, sizeof lanes);
@@ -91,6 +106,7 @@ CROPCUBE_INLINE RawLanes mean_half_up(Lanes a, Lanes b) {
     right = static_cast<RawLanes>(right ^ sign);
     return static_cast<RawLanes>((left | right) - static_cast<RawLanes>((left ^ right) >> 1));
 }
+#endif
 
 }  // namespace
 }  // namespace cropcube

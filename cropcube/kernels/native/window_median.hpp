@@ -2,15 +2,13 @@
 //
 // A pixel's clear observations are counted from the mask, which all bands share; an unclear observation is replaced by
 // the largest value, so that the clear ones are the first `count` of the sorted series whatever they are (65535 too).
-// Short windows: a sorting network (Batcher's odd-even merge, Knuth vol. 3, algorithm 5.2.2M) in registers.
+// Short windows: a sorting network in registers.
 // Long ones: the value of a given rank found bit by bit, by counting; each group of lanes is laid out date after date,
 // so that its sixteen passes read the innermost cache in order (at a stride of a block they miss it: the lines of all
 // dates fall into a few of its sets).
 #pragma once
 
-#include <utility>
-
-#include "lanes.hpp"
+#include "networks.hpp"
 
 namespace cropcube {
 
@@ -26,8 +24,6 @@ struct WindowMedian {
 };
 
 constexpr std::size_t BLOCK = 512;           // pixels whose masks are held at once
-constexpr std::size_t LONGEST_NETWORK = 16;  // dates; longer windows go bit by bit
-
 constexpr std::size_t LINE = 32;             // values in a line of the cache
 constexpr std::size_t ROWS_AHEAD = 3;        // that a long window asks for
 
@@ -38,51 +34,12 @@ namespace {
 
 // Asks for a line that is soon needed. Rows lie planes apart, which the processor does not foresee.
 CROPCUBE_INLINE void fetch(const std::uint16_t* at) {
-#if defined(__GNUC__) && !defined(__CUDACC__)
+#ifdef __GNUC__
     __builtin_prefetch(at);
 #else
     (void)at;
 #endif
 }
-
-template <int N>
-struct Network {
-    int count = 0;
-    int low[N * N / 2 + 1] = {};
-    int high[N * N / 2 + 1] = {};
-
-    constexpr Network() {
-        for (int p = 1; p < N; p *= 2) {
-            for (int k = p; k >= 1; k /= 2) {
-                for (int j = k % p; j + k < N; j += 2 * k) {
-                    for (int i = 0; i < k && i + j + k < N; ++i) {
-                        if ((i + j) / (2 * p) == (i + j + k) / (2 * p)) {
-                            low[count] = i + j;
-                            high[count] = i + j + k;
-                            ++count;
-                        }
-                    }
-                }
-            }
-        }
-    }
-};
-
-template <int N>
-struct Sorter {
-    static constexpr Network<N> network{};
-
-    template <std::size_t... I>
-    static inline void sort(Lanes (&series)[N], std::index_sequence<I...>) {
-        (exchange(series[network.low[I]], series[network.high[I]]), ...);
-    }
-
-    static inline void exchange(Lanes& a, Lanes& b) {
-        const Lanes least = smaller(a, b);
-        b = larger(a, b);
-        a = least;
-    }
-};
 
 // The block of one window: where its rows start and what its masks say.
 struct Block {

@@ -1,0 +1,154 @@
+// Harmonic fits (CUDA): a thread fits one pixel. It sums its normal matrix from the mask, whose bits it keeps in shared
+// memory, inverts it, and then sums CROPCUBE_TOGETHER bands at a time in registers; the inverse waits in shared memory.
+// Sums run over dates in their order and nothing is contracted: the bits are those of the CPU.
+//
+// With up to three harmonics everything is known to the compiler and stays in registers. With more (CROPCUBE_TERMS =
+// MOST_TERMS), matrices of 21 x 21 doubles a thread lie in its local memory.
+// Blocks: x over pixels. Shared memory of a thread, in one block after another: `words` uint32, then for up to three
+// harmonics terms + terms * terms doubles (the doubles first).
+#define CROPCUBE_CUDA
+#include "harmonic_terms.hpp"
+
+namespace cropcube {
+namespace {
+
+constexpr int TERMS = CROPCUBE_TERMS, TOGETHER = CROPCUBE_TOGETHER;
+constexpr bool SMALL = TERMS < MOST_TERMS;
+constexpr int MATRIX = TERMS * TERMS, SUMS = TERMS + TERMS * (TERMS - 1) / 2;
+using Value = CROPCUBE_VALUE;
+
+CROPCUBE_INLINE double number(std::uint16_t value) { return static_cast<double>(value); }
+CROPCUBE_INLINE double number(float value) { return static_cast<double>(value); }
+CROPCUBE_INLINE double number(double value) { return value; }
+
+// One thread's numbers among those of its block: neighbours in a warp lie side by side.
+template <typename T>
+struct Shared {
+    T* first;
+    unsigned apart;
+    CROPCUBE_METHOD T& operator[](int k) const { return first[k * apart]; }
+};
+
+struct Work {
+    const Value* reflectance;   // (dates, bands, pixels)
+    const std::uint8_t* valid;  // (dates, pixels)
+    const double* design;       // (dates, columns_of(terms)): terms but the constant, then their products
+    int dates, terms;
+    std::size_t bands, pixels;
+    double ridge, limit;
+    float* coefficient;         // (terms, bands, pixels)
+    float* rmse;                // (bands, pixels)
+    std::uint16_t* clear_count;  // (pixels)
+
+    CROPCUBE_METHOD int width() const { return SMALL ? TERMS : terms; }
+};
+
+// Sums the columns of the design over the clear dates; keeps which they are.
+CROPCUBE_INLINE void sum_mask(const Work& work, std::size_t at, Shared<std::uint32_t> clear, double* sums) {
+    const int columns = columns_of(work.width());
+    CROPCUBE_UNROLL
+    for (int j = 0; j <= columns; ++j) sums[j] = 0;
+    std::uint32_t word = 0;
+    for (int k = 0; k < work.dates; ++k) {
+        const bool seen = work.valid[k * work.pixels + at] != 0;
+        word |= (seen ? 1u : 0u) << (k & 31);
+        const double* row = work.design + static_cast<std::size_t>(k) * columns;
+        if (seen) {
+            sums[0] += 1.0;
+            CROPCUBE_UNROLL
+            for (int j = 0; j < columns; ++j) sums[j + 1] += row[j];
+        }
+        if ((k & 31) == 31 || k + 1 == work.dates) {
+            clear[k >> 5] = word;
+            word = 0;
+        }
+    }
+}
+
+// Fits `SOME` bands from `band` on.
+template <int SOME, typename Sums, typename Matrix>
+CROPCUBE_INLINE void fit_bands(const Work& work, std::size_t at, std::size_t band, Shared<std::uint32_t> clear,
+                               const Sums& clear_sums, const Matrix& inverse) {
+    const int terms = work.width(), columns = columns_of(terms);
+    double sums[SOME][TERMS], squared[SOME];
+    CROPCUBE_UNROLL
+    for (int s = 0; s < SOME; ++s) {
+        squared[s] = 0;
+        CROPCUBE_UNROLL
+        for (int j = 0; j < terms; ++j) sums[s][j] = 0;
+    }
+    std::uint32_t word = 0;
+    for (int k = 0; k < work.dates; ++k) {
+        if ((k & 31) == 0) word = clear[k >> 5];
+        const bool seen = word & 1;
+        word >>= 1;
+        const Value* values = work.reflectance + (k * work.bands + band) * work.pixels + at;
+        const double* row = work.design + static_cast<std::size_t>(k) * columns;
+        double value[SOME];
+        CROPCUBE_UNROLL
+        for (int s = 0; s < SOME; ++s) {
+            const Value raw = values[s * work.pixels];
+            value[s] = seen ? number(raw) : 0.0;
+            sums[s][0] += value[s];
+            squared[s] += value[s] * value[s];
+        }
+        CROPCUBE_UNROLL
+        for (int j = 1; j < terms; ++j) {
+            const double term = row[j - 1];
+            CROPCUBE_UNROLL
+            for (int s = 0; s < SOME; ++s) sums[s][j] += value[s] * term;
+        }
+    }
+    CROPCUBE_UNROLL
+    for (int s = 0; s < SOME; ++s) {
+        const double error = solve<TERMS>(terms, work.ridge, clear_sums, inverse, squared[s], sums[s]);
+        work.rmse[(band + s) * work.pixels + at] = static_cast<float>(std::sqrt(error));
+        CROPCUBE_UNROLL
+        for (int j = 0; j < terms; ++j) {
+            work.coefficient[(j * work.bands + band + s) * work.pixels + at] = static_cast<float>(sums[s][j]);
+        }
+    }
+}
+
+template <typename Sums, typename Matrix>
+CROPCUBE_INLINE void fit_all(const Work& work, std::size_t at, Shared<std::uint32_t> clear, const Sums& clear_sums,
+                             const Matrix& inverse) {
+    std::size_t band = 0;
+    for (; band + TOGETHER <= work.bands; band += TOGETHER) {
+        fit_bands<TOGETHER>(work, at, band, clear, clear_sums, inverse);
+    }
+    for (; band < work.bands; ++band) fit_bands<1>(work, at, band, clear, clear_sums, inverse);
+}
+
+}  // namespace
+}  // namespace cropcube
+
+extern "C" __global__ void __launch_bounds__(64)
+harmonic_fit(const CROPCUBE_VALUE* reflectance, const std::uint8_t* valid, const double* design, int dates, int terms,
+             std::size_t bands, std::size_t pixels, double ridge, double limit, float* coefficient, float* rmse,
+             std::uint16_t* clear_count) {
+    using namespace cropcube;
+    extern __shared__ double held[];
+    const std::size_t at = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (at >= pixels) return;
+    const Work work{reflectance, valid, design, dates, terms, bands, pixels, ridge, limit, coefficient, rmse, clear_count};
+    const unsigned threads = blockDim.x;
+    double* after = held + (SMALL ? (TERMS + MATRIX) * threads : 0);
+    const Shared<std::uint32_t> clear{reinterpret_cast<std::uint32_t*>(after) + threadIdx.x, threads};
+    double sums[SUMS];
+    sum_mask(work, at, clear, sums);
+    clear_count[at] = static_cast<std::uint16_t>(sums[0]);
+    if (SMALL) {
+        const Shared<double> kept{held + threadIdx.x, threads};
+        const Shared<double> inverse{held + TERMS * threads + threadIdx.x, threads};
+        CROPCUBE_UNROLL
+        for (int j = 0; j < TERMS; ++j) kept[j] = sums[j];
+        invert_normal<TERMS>(TERMS, ridge, limit, sums, inverse);
+        fit_all(work, at, clear, kept, inverse);
+    } else {
+        double inverse[MATRIX];
+        invert_normal<TERMS>(terms, ridge, limit, sums, inverse);
+        fit_all(work, at, clear, sums, inverse);
+    }
+}
+CROPCUBE_KERNEL(harmonic_fit)
