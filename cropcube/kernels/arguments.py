@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.errors import InvalidInputError
-from cropcube.xp import is_numpy
+from cropcube.kernels.device import device_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from cropcube.kernels.device import Device
 
 
 def check_array(name: str, array: Any, kinds: str, dimensions: int) -> None:
@@ -32,8 +34,10 @@ def check_array(name: str, array: Any, kinds: str, dimensions: int) -> None:
     InvalidInputError
         If it does not fit.
     """
-    if not is_numpy(array):
-        raise InvalidInputError(f"{name} is a {type(array).__name__}; expected a numpy array of {kinds}")
+    try:
+        device_of(array)
+    except InvalidInputError:
+        raise InvalidInputError(f"{name} is a {type(array).__name__}; expected a numpy array of {kinds}") from None
     kinds_known = {"integer": np.integer, "floating": np.floating}
     if not any(np.issubdtype(array.dtype, kinds_known.get(kind, kind)) for kind in kinds.split()):
         raise InvalidInputError(f"{name} has dtype {array.dtype} and shape {array.shape}; expected dtype {kinds}")
@@ -41,8 +45,8 @@ def check_array(name: str, array: Any, kinds: str, dimensions: int) -> None:
         raise InvalidInputError(f"{name} has shape {array.shape}; expected {dimensions} dimensions")
 
 
-def check_series(reflectance_TBYX: NDArray[Any], valid_TYX: NDArray[np.bool_], kinds: str) -> None:
-    """Refuse a series and a mask that do not belong together.
+def check_series(reflectance_TBYX: NDArray[Any], valid_TYX: NDArray[np.bool_], kinds: str) -> Device | None:
+    """Refuse a series and a mask that do not belong together; return the device that both lie on.
 
     Raises
     ------
@@ -57,3 +61,4 @@ def check_series(reflectance_TBYX: NDArray[Any], valid_TYX: NDArray[np.bool_], k
             f"valid_TYX has shape {valid_TYX.shape}; expected {(dates, height, width)} "
             f"for reflectance_TBYX of shape {reflectance_TBYX.shape}"
         )
+    return device_of(reflectance_TBYX, valid_TYX)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import _native
+from cropcube.kernels import _native, cuda
 from cropcube.kernels.arguments import check_array, check_series
+from cropcube.kernels.device import on_host
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,8 +54,8 @@ def harmonic_fit(
 
     Minimises the sum of squared residuals plus `ridge` times the squared coefficients without the constant. Solved in
     float64 by the normal equations about each pixel's mean, whose error is the square of the condition number times
-    1e-16: far below 1e-3 up to the limit. The same for any number of threads and any instruction set; the global
-    interpreter lock is released.
+    1e-16: far below 1e-3 up to the limit. The same for any number of threads and any instruction set, and on a device
+    for arrays of CuPy; the global interpreter lock is released.
 
     Parameters
     ----------
@@ -87,10 +88,17 @@ def harmonic_fit(
     InvalidInputError
         If a type, shape or value does not fit.
     """
-    check_series(reflectance_TBYX, valid_TYX, "integer floating")
+    device = check_series(reflectance_TBYX, valid_TYX, "integer floating")
+    check_array("days_T", days_T, "integer floating", 1)
+    days_T = on_host(days_T)
     _check_model(days_T, reflectance_TBYX.shape[0], order, ridge)
     if threads < 1:
         raise InvalidInputError(f"threads = {threads}; expected at least 1")
+    design = with_products(harmonic_design(days_T, order))
+    # The normal matrix has the square of the design's condition number; a ridge need only beat the rounding.
+    limit = MAX_CONDITION**2 if ridge == 0 else 1 / ((2 * order + 1) * float(np.finfo(np.float64).eps))
+    if device is not None:
+        return cuda.harmonic_fit(device, reflectance_TBYX, valid_TYX, design, 2 * order + 1, ridge, limit)
     _, bands, height, width = reflectance_TBYX.shape
     coefficient_KBYX = np.empty((2 * order + 1, bands, height, width), np.float32)
     rmse_BYX = np.empty((bands, height, width), np.float32)
@@ -99,10 +107,9 @@ def harmonic_fit(
     _native.harmonic_fit(
         np.ascontiguousarray(reflectance_TBYX, held if held in NATIVE_TYPES else np.float64),
         np.ascontiguousarray(valid_TYX),
-        with_products(harmonic_design(days_T, order)),
+        design,
         ridge,
-        # The normal matrix has the square of the design's condition number; a ridge need only beat the rounding.
-        MAX_CONDITION**2 if ridge == 0 else 1 / ((2 * order + 1) * np.finfo(np.float64).eps),
+        limit,
         coefficient_KBYX,
         rmse_BYX,
         clear_count_YX,
@@ -113,7 +120,6 @@ def harmonic_fit(
 
 
 def _check_model(days_T: NDArray[Any], dates: int, order: int, ridge: float) -> None:
-    check_array("days_T", days_T, "integer floating", 1)
     if days_T.shape != (dates,):
         raise InvalidInputError(f"days_T has shape {days_T.shape}; expected ({dates},), one day for each date")
     if not np.isfinite(days_T).all():

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import _native
+from cropcube.kernels import _native, cuda
 from cropcube.kernels.arguments import check_array, check_series
+from cropcube.kernels.device import on_host
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def window_median(
     """Return the median of the clear observations of each window, and how many they are.
 
     Exact, the same for any number of threads; the global interpreter lock is released. Arrays in C order are read in
-    place, others are copied once.
+    place, others are copied once. Arrays of CuPy are reduced on their device, to arrays of CuPy with the same values.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ def window_median(
     InvalidInputError
         If a type or shape does not fit, a window lies outside -1 .. `windows` - 1, or one has over 32,767 dates.
     """
-    check_series(reflectance_TBYX, valid_TYX, "uint16")
+    device = check_series(reflectance_TBYX, valid_TYX, "uint16")
     check_array("window_T", window_T, "integer", 1)
+    window_T = on_host(window_T)
     dates, bands, height, width = reflectance_TBYX.shape
     if window_T.shape != (dates,):
         raise InvalidInputError(f"window_T has shape {window_T.shape}; expected ({dates},), one window for each date")
@@ -65,6 +67,8 @@ def window_median(
         )
     if dates > MAX_DATES and np.bincount(window_T[window_T >= 0], minlength=1).max() > MAX_DATES:
         raise InvalidInputError(f"a window of window_T has over {MAX_DATES} dates")
+    if device is not None:
+        return cuda.window_median(device, reflectance_TBYX, valid_TYX, window_T, windows)
     median_WBYX = np.empty((windows, bands, height, width), np.uint16)
     clear_count_WYX = np.empty((windows, height, width), np.uint16)
     _native.window_median(

@@ -128,7 +128,7 @@ harmonic_fit(const CROPCUBE_VALUE* reflectance, const std::uint8_t* valid, const
              std::size_t bands, std::size_t pixels, double ridge, double limit, float* coefficient, float* rmse,
              std::uint16_t* clear_count) {
     using namespace cropcube;
-    extern __shared__ double held[];
+    CROPCUBE_SHARED(double, held);
     const std::size_t at = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (at >= pixels) return;
     const Work work{reflectance, valid, design, dates, terms, bands, pixels, ridge, limit, coefficient, rmse, clear_count};

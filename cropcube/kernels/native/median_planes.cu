@@ -1,6 +1,6 @@
 // Medians of long windows (CUDA): a thread turns the values of its pixels into bit planes, which stay in registers, and
-// selects in them: all 16 at once, or, of windows too long for that, 8 and then the other 8, reading twice (two phases).
-// Up to 32 * CROPCUBE_WORDS dates. Blocks: x over pixels, y over the windows in `which`, z over groups
+// selects in them: all 16 at once, or, of windows too long for that, in CROPCUBE_PHASES equal parts from the highest
+// down, reading anew for each. Up to 32 * CROPCUBE_WORDS dates. Blocks: x over pixels, y over the windows in `which`, z over groups
 // of bands.
 #define CROPCUBE_CUDA
 #include "bit_planes.hpp"
@@ -10,7 +10,7 @@ namespace cropcube {
 namespace {
 
 constexpr int WORDS = CROPCUBE_WORDS, PIXELS = CROPCUBE_PIXELS, PHASES = CROPCUBE_PHASES;
-static_assert(PHASES == 1 || PIXELS == 1, "two phases are for one pixel a thread");
+static_assert(PHASES == 1 || PIXELS == 1, "several phases are for one pixel a thread");
 using Long = Series<PIXELS, CROPCUBE_PAIRED>;
 
 // The planes [FIRST, STOP) of each pixel's values in one band.
@@ -35,6 +35,16 @@ CROPCUBE_INLINE void read_planes(const Long& series, std::size_t band, std::uint
         }
         CROPCUBE_FENCE;  // else the reads of all words are begun at once, which takes more registers than there are
     }
+}
+
+// Looks at the planes below `STOP`, some at a time.
+template <int STOP>
+CROPCUBE_INLINE void look_in_phases(const Long& series, std::size_t band, Middle<WORDS>& middle) {
+    constexpr int FIRST = STOP - PLANES / PHASES;
+    std::uint32_t planes[1][WORDS][STOP - FIRST];
+    read_planes<FIRST, STOP>(series, band, planes);
+    middle.template look_at<FIRST, STOP>(planes[0]);
+    if constexpr (FIRST > 0) look_in_phases<FIRST>(series, band, middle);
 }
 
 CROPCUBE_INLINE void reduce(const Long& series, const Bands& bands) {
@@ -68,12 +78,8 @@ CROPCUBE_INLINE void reduce(const Long& series, const Bands& bands) {
                 found |= middle.mean(count[p]) << (16 * p);
             }
         } else {
-            std::uint32_t planes[1][WORDS][PLANES / 2];
             Middle<WORDS> middle(clear[0], count[0]);
-            read_planes<PLANES / 2, PLANES>(series, band, planes);
-            middle.template look_at<PLANES / 2, PLANES>(planes[0]);
-            read_planes<0, PLANES / 2>(series, band, planes);
-            middle.template look_at<0, PLANES / 2>(planes[0]);
+            look_in_phases<PLANES>(series, band, middle);
             found = middle.mean(count[0]);
         }
         series.write(band, found);

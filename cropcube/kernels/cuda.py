@@ -1,0 +1,125 @@
+"""How the kernels of the CUDA dialect are started: what is compiled for which case, and in what blocks.
+
+Bytes moved, operations and the times they leave are in docs/kernels.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cropcube.kernels.device import Device
+
+THREADS = 128
+"""Of a block of the median kernels."""
+LONGEST_NETWORK = 16
+DATES_A_WORD = 32
+LONGEST_OF_PLANES = 384
+"""Dates; longer windows do not fit into registers beside a quarter of their bit planes."""
+ENOUGH_BLOCKS = 4096
+"""Below this, bands are shared among blocks too: a device runs some 1,000 to 2,000 at once."""
+MOST_BLOCKS_Y = 65535
+FIT_THREADS = 64
+BANDS_TOGETHER = 2
+"""Whose sums a thread of a fit has in registers at once: a cube's resolutions have even numbers of bands."""
+SHARED_BYTES = 48 * 1024
+"""Shared memory that every device gives a block without being asked."""
+MOST_TERMS = 21
+IN_REGISTERS = 7
+"""Terms of a fit whose matrices stay in registers."""
+CLASSES = {"uint16": "std::uint16_t", "float32": "float", "float64": "double"}
+
+
+def window_median(
+    device: Device, reflectance: Any, valid: Any, window_T: NDArray[Any], windows: int
+) -> tuple[Any, Any]:
+    """Return what `cropcube.kernels.window_median` returns, on the device; arguments are checked there."""
+    _, bands, height, width = reflectance.shape
+    reflectance, valid = device.in_order(reflectance, np.uint16), device.in_order(valid, np.bool_)
+    median = device.empty((windows, bands, height, width), np.uint16)
+    clear_count = device.empty((windows, height, width), np.uint16)
+    pixels = height * width
+    if pixels == 0 or windows == 0:
+        return median, clear_count
+    dates = np.argsort(window_T, kind="stable").astype(np.int32)[int((window_T < 0).sum()) :]
+    number = np.bincount(window_T[window_T >= 0], minlength=windows)
+    grouped = device.put(dates), device.put(np.concatenate([[0], np.cumsum(number)]).astype(np.int32))
+    paired = pixels % 2 == 0 and device.address(reflectance) % 4 == 0 and device.address(valid) % 2 == 0
+    for kernel, defines, which in _median_kernels(number):
+        if "PAIRED" in defines:
+            defines["PAIRED"] = str(paired).lower()
+        blocks = -(-pixels // (THREADS * (2 if kernel == "median_network" else defines.get("PIXELS", 1))))
+        for first in range(0, len(which), MOST_BLOCKS_Y):
+            some = which[first : first + MOST_BLOCKS_Y].astype(np.int32)
+            groups = min(max(1, bands), -(-ENOUGH_BLOCKS // (blocks * len(some))))
+            each = max(1, -(-bands // groups))
+            device.launch(
+                kernel,
+                {f"CROPCUBE_{name}": value for name, value in defines.items()},
+                (blocks, len(some), max(1, -(-bands // each))),
+                THREADS,
+                0,
+                reflectance, valid, *grouped, np.uint64(bands), np.uint64(pixels), median, clear_count,
+                device.put(some), np.uint64(each),
+            )  # fmt: skip
+    return median, clear_count
+
+
+def _median_kernels(number_W: NDArray[Any]) -> list[tuple[str, dict[str, Any], NDArray[Any]]]:
+    """Return kernels, their macros and the windows they do, by the windows' numbers of dates."""
+    short, long = number_W <= LONGEST_NETWORK, number_W > LONGEST_OF_PLANES
+    found: list[tuple[str, dict[str, Any], NDArray[Any]]] = []
+    if short.any():
+        found.append(("median_network", {"PAIRED": None}, np.flatnonzero(short)))
+    words_W = np.where(short | long, 0, -(-number_W // DATES_A_WORD))
+    for words in sorted({int(words) for words in words_W} - {0}):
+        # What fits into 255 registers: planes of two pixels, of one, a half or a quarter of the planes of one.
+        defines = {
+            "WORDS": words,
+            "PIXELS": 2 if words <= 3 else 1,
+            "PHASES": 1 if words <= 6 else 2 if words <= 11 else 4,
+            "PAIRED": None,
+        }
+        found.append(("median_planes", defines, np.flatnonzero(words_W == words)))
+    if long.any():
+        found.append(("median_counts", {}, np.flatnonzero(long)))
+    return found
+
+
+def harmonic_fit(
+    device: Device, reflectance: Any, valid: Any, design: NDArray[np.float64], terms: int, ridge: float, limit: float
+) -> tuple[Any, Any, Any]:
+    """Return what `cropcube.kernels.harmonic_fit` returns, on the device; arguments are checked there."""
+    dates, bands, height, width = reflectance.shape
+    held = np.dtype(reflectance.dtype).newbyteorder("=")
+    held = held if held.name in CLASSES else np.dtype(np.float64)
+    reflectance, valid = device.in_order(reflectance, held), device.in_order(valid, np.bool_)
+    coefficient = device.empty((terms, bands, height, width), np.float32)
+    rmse = device.empty((bands, height, width), np.float32)
+    clear_count = device.empty((height, width), np.uint16)
+    pixels = height * width
+    if pixels == 0:
+        return coefficient, rmse, clear_count
+    small = terms <= IN_REGISTERS
+    room = -(-dates // DATES_A_WORD) * 4 + (8 * (terms + terms * terms) if small else 0)
+    threads = FIT_THREADS
+    while threads * room > SHARED_BYTES:
+        threads //= 2
+    device.launch(
+        "harmonic_fit",
+        {
+            "CROPCUBE_VALUE": CLASSES[held.name],
+            "CROPCUBE_TERMS": terms if small else MOST_TERMS,
+            "CROPCUBE_TOGETHER": BANDS_TOGETHER,
+        },
+        (-(-pixels // threads), 1, 1),
+        threads,
+        threads * room,
+        reflectance, valid, device.put(design), np.int32(dates), np.int32(terms), np.uint64(bands), np.uint64(pixels),
+        np.float64(ridge), np.float64(limit), coefficient, rmse, clear_count,
+    )  # fmt: skip
+    return coefficient, rmse, clear_count

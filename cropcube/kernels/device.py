@@ -1,0 +1,207 @@
+"""Devices: where arrays lie that kernels of the CUDA dialect take, and how these are compiled and started.
+
+The array decides which dialect runs. CuPy is never imported here before somebody hands over one of its arrays or asks
+for the device.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from cropcube.errors import InvalidInputError
+from cropcube.xp import is_numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Size = tuple[int, int, int]
+
+SOURCES = Path(__file__).parent / "native"
+OPTIONS = ("-std=c++17", "--fmad=false", "-diag-suppress=177")
+"""Nothing is contracted: a fit has the bits of the CPU's."""
+
+
+class Device(Protocol):
+    """What the kernels need of a device."""
+
+    def holds(self, array: Any) -> bool:
+        """Return whether an array lies on it."""
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
+        """Return a new array in C order, not filled."""
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """Return a copy of an array of the host."""
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """Return a copy on the host."""
+
+    def in_order(self, array: Any, dtype: DTypeLike) -> Any:
+        """Return the array in C order as this type; itself where it is so."""
+
+    def address(self, array: Any) -> int:
+        """Return where its first value lies."""
+
+    def launch(self, kernel: str, defines: Mapping[str, Any], grid: Size, block: int, shared: int, *args: Any) -> None:
+        """Start `kernel` of the file of that name, compiled with `defines`.
+
+        Parameters
+        ----------
+        kernel
+            Name of the function and of its file without `.cu`.
+        defines
+            Macros and their values.
+        grid
+            Blocks along x, y and z.
+        block
+            Threads of a block, along x.
+        shared
+            Bytes of shared memory of a block.
+        *args
+            Arrays of the device and NumPy scalars of the parameters' types.
+        """
+
+
+def source(kernel: str, defines: Mapping[str, Any]) -> str:
+    """Return a kernel's source as one text, its headers and macros in it: nothing else decides what is compiled."""
+    lines = [f"#define {name} {value}" for name, value in defines.items()]
+    return "\n".join([*lines, _inlined(f"{kernel}.cu", set())])
+
+
+def _inlined(name: str, seen: set[str]) -> str:
+    if name in seen:
+        return ""
+    seen.add(name)
+    lines = []
+    for line in (SOURCES / name).read_text(encoding="utf-8").splitlines():
+        if line.startswith('#include "'):
+            line = _inlined(line.split('"')[1], seen)
+        if line != "#pragma once":
+            lines.append(line)
+    return "\n".join(lines)
+
+
+class CupyDevice:
+    """NVIDIA devices through CuPy, which compiles with NVRTC and keeps what it compiled in its cache.
+
+    The cache is one file a module, named by a digest of source and options and put in place whole, so that workers may
+    start at once. Where its folder cannot be made or written (`CUPY_CACHE_DIR`, else `~/.cupy/kernel_cache`), each
+    process compiles into a folder of its own.
+
+    Raises
+    ------
+    InvalidInputError
+        If CuPy is not installed or finds no device.
+    """
+
+    def __init__(self) -> None:
+        _keep_cache_writable()
+        try:
+            self._cupy: Any = importlib.import_module("cupy")
+        except ImportError as error:
+            raise InvalidInputError(
+                f"no device: {error}", "pip install 'cropcube[gpu]', or leave the device out."
+            ) from None
+        runtime = self._cupy.cuda.runtime
+        try:
+            runtime.getDeviceCount()
+        except runtime.CUDARuntimeError as error:
+            raise InvalidInputError(
+                f"no device: {error}", "Run where there is a GPU, or leave the device out."
+            ) from None
+        self._compiled = lru_cache(maxsize=None)(self._compile)
+
+    def holds(self, array: Any) -> bool:
+        """Return whether it is an array of CuPy."""
+        return isinstance(array, self._cupy.ndarray)
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
+        """Return a new array of the current device."""
+        return self._cupy.empty(shape, dtype)
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """Return a copy on the current device, made in the current stream."""
+        return self._cupy.asarray(array)
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """Return a copy on the host, once the current stream has made it."""
+        host: NDArray[Any] = self._cupy.asnumpy(array)
+        return host
+
+    def in_order(self, array: Any, dtype: DTypeLike) -> Any:
+        """Return the array in C order."""
+        return self._cupy.ascontiguousarray(array, dtype)
+
+    def address(self, array: Any) -> int:
+        """Return the address on the device."""
+        return int(array.data.ptr)
+
+    def launch(self, kernel: str, defines: Mapping[str, Any], grid: Size, block: int, shared: int, *args: Any) -> None:
+        """Start a kernel in the current stream."""
+        function = self._compiled(kernel, tuple(defines.items()), self._cupy.cuda.Device().id)
+        function(grid, (block, 1, 1), args, shared_mem=shared)
+
+    def _compile(self, kernel: str, defines: tuple[tuple[str, Any], ...], _device: int) -> Any:
+        module = self._cupy.RawModule(code=source(kernel, dict(defines)), options=OPTIONS, backend="nvrtc")
+        return module.get_function(kernel)
+
+
+def _keep_cache_writable() -> None:
+    """Name another folder for CuPy's cache where its own cannot be written: `import cupy` fails without."""
+    folder = Path(os.environ.get("CUPY_CACHE_DIR", Path.home() / ".cupy" / "kernel_cache"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        os.environ["CUPY_CACHE_DIR"] = tempfile.mkdtemp(prefix="cropcube-kernels-")
+
+
+@cache
+def cupy_device() -> CupyDevice:
+    """Return the device of CuPy's arrays.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+    """
+    return CupyDevice()
+
+
+EMULATORS: list[Device] = []
+"""Devices that stand in for a real one, in tests."""
+
+
+def device_of(*arrays: Any) -> Device | None:
+    """Return the device that all arrays lie on; None where they are NumPy's.
+
+    Raises
+    ------
+    InvalidInputError
+        If they lie on no device that is known, or not all on the same.
+    """
+    if is_numpy(*arrays):
+        return None
+    known = [*EMULATORS, *([cupy_device()] if "cupy" in sys.modules else [])]
+    for device in known:
+        if all(device.holds(array) for array in arrays):
+            return device
+    kinds = ", ".join(dict.fromkeys(f"{type(array).__module__}.{type(array).__qualname__}" for array in arrays))
+    raise InvalidInputError(f"arrays are of {kinds}; expected all of numpy, or all of cupy")
+
+
+def on_host(array: Any) -> NDArray[Any]:
+    """Return a small array as one of NumPy, wherever it lies."""
+    device = device_of(array)
+    return np.asarray(array) if device is None else device.get(array)

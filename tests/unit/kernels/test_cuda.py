@@ -1,0 +1,215 @@
+"""The CUDA dialect: compiled for what it is meant for, and run on the processor (and on a GPU where there is one)."""
+
+import itertools
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from cropcube.errors import InvalidInputError
+from cropcube.kernels import cuda, device, harmonic_fit, reference, window_median
+from tests.support.emulated_device import EmulatedArray, EmulatedDevice, emulate
+from tests.support.series import nan_median, observed_series
+
+NVCC = shutil.which("nvcc")
+TARGETS = ("75", "80", "90")
+VALUES = ("std::uint16_t", "float", "double")
+
+
+def median_cases():
+    """What `cuda.window_median` compiles: each kernel, with the fewest and most words of each number of pixels."""
+    for length in (1, 32, 96, 128, 192, 224, 384, 400):
+        for kernel, defines, _ in cuda._median_kernels(np.array([length])):
+            for paired in ("true", "false") if length in (1, 96) else ("true",):
+                macros = {f"CROPCUBE_{name}": paired if name == "PAIRED" else value for name, value in defines.items()}
+                yield kernel, macros
+
+
+def fit_cases():
+    for value, terms in (*itertools.product(VALUES[:1], (3, 5, 7, 21)), (VALUES[1], 5), (VALUES[2], 7)):
+        yield "harmonic_fit", {"CROPCUBE_VALUE": value, "CROPCUBE_TERMS": terms, "CROPCUBE_TOGETHER": 2}
+
+
+@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
+def gpu(request):
+    """A device, emulated or real."""
+    if request.param == "cupy":
+        pytest.importorskip("cupy")
+        try:
+            yield device.cupy_device()
+        except InvalidInputError as error:
+            pytest.skip(str(error))
+        return
+    emulator = emulate()
+    yield emulator
+    device.EMULATORS.remove(emulator)
+
+
+def same_bytes(gpu, found, expected):
+    for array, wanted in zip(found, expected, strict=True):
+        assert gpu.holds(array)
+        host = gpu.get(array)
+        assert (host.shape, host.dtype) == (wanted.shape, wanted.dtype)
+        np.testing.assert_array_equal(host, wanted)
+        assert host.tobytes() == wanted.tobytes()
+
+
+def series(dates, pixels, bands=3, seed=0):
+    generator = np.random.default_rng([seed, dates, pixels])
+    reflectance = generator.integers(0, 65536, (dates, bands, 1, pixels)).astype(np.uint16)
+    return reflectance, generator.random((dates, 1, pixels)) < 0.5
+
+
+@pytest.mark.skipif(NVCC is None, reason="nvcc is not installed")
+@pytest.mark.parametrize(("kernel", "macros"), [*median_cases(), *fit_cases()], ids=str)
+def test_every_kernel_compiles_for_every_target_and_keeps_to_registers(kernel, macros, tmp_path):
+    written = tmp_path / "kernel.cu"
+    written.write_text(device.source(kernel, macros), encoding="utf-8")
+    command = [NVCC, "-fatbin", *(f"-gencode=arch=compute_{t},code=sm_{t}" for t in TARGETS), *device.OPTIONS]
+    command += ["-Xptxas", "-v", "-o", tmp_path / "kernel.fatbin", written]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # Of the kernel itself: what is called seldom is a function of its own.
+    spilt = re.findall(
+        rf"Compiling entry function '{kernel}' for 'sm_(\d+)'.*?(\d+) bytes spill stores", done.stderr, re.S
+    )
+    assert [target for target, _ in spilt] == list(TARGETS)
+    # With more than three harmonics matrices lie in local memory by design. Elsewhere the compiler puts aside a word or
+    # two on old targets, far from their limit of registers.
+    most = {"90": 0, "80": 32, "75": 32} if macros.get("CROPCUBE_TERMS") != 21 else dict.fromkeys(TARGETS, 64)
+    assert all(int(size) <= most[target] for target, size in spilt), done.stderr
+
+
+@pytest.mark.parametrize("pixels", [258, 259])
+@pytest.mark.parametrize("dates", [*range(1, 19), 32, 33, 64, 96, 97, 160, 192, 193, 365, 384, 385, 500])
+def test_every_length_of_window(gpu, dates, pixels):
+    reflectance, valid = series(dates, pixels)
+    window = np.zeros(dates, np.int32)
+    found = window_median(gpu.put(reflectance), gpu.put(valid), window, 1)
+    same_bytes(gpu, found, window_median(reflectance, valid, window, 1))
+
+
+def test_windows_of_all_lengths_at_once_and_dates_in_no_window(gpu):
+    lengths = [0, 1, 7, 16, 17, 40, 0, 100, 3, 400]
+    window = np.concatenate([np.repeat(np.arange(len(lengths)), lengths), np.full(9, -1)]).astype(np.int64)
+    np.random.default_rng(1).shuffle(window)
+    reflectance, valid = series(len(window), 131, bands=2)
+    expected = window_median(reflectance, valid, window, len(lengths) + 1)
+    found = window_median(gpu.put(reflectance), gpu.put(valid), window, len(lengths) + 1)
+    same_bytes(gpu, found, expected)
+    on_device = window_median(gpu.put(reflectance), gpu.put(valid), gpu.put(window), len(lengths) + 1)
+    same_bytes(gpu, on_device, expected)
+
+
+def test_rows_that_begin_between_two_words(gpu):
+    reflectance, valid = series(20, 257, bands=1)
+    window = (np.arange(20) // 4).astype(np.int32)
+    odd = slice(1, None)
+    expected = window_median(reflectance[..., odd], valid[..., odd], window, 5)
+    same_bytes(gpu, window_median(gpu.put(reflectance[..., odd]), gpu.put(valid[..., odd]), window, 5), expected)
+
+
+@pytest.mark.parametrize("order", ["F", "sliced"])
+def test_other_orders_of_memory(gpu, order):
+    reflectance, valid = series(30, 64)
+    reflectance, valid = reflectance.repeat(2, axis=2), valid.repeat(2, axis=1)
+    if order == "F":
+        reflectance, valid = np.asfortranarray(reflectance), np.asfortranarray(valid)
+    else:
+        reflectance, valid = reflectance[::2, ..., ::2], valid[::2, ..., ::2]
+    dates = len(valid)
+    window, days = (np.arange(dates) % 3).astype(np.int32), np.arange(dates) * 11
+    expected = window_median(reflectance, valid, window, 3)
+    same_bytes(gpu, window_median(gpu.put(reflectance), gpu.put(valid), window, 3), expected)
+    expected = harmonic_fit(reflectance, valid, days, 1)
+    same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 1), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 10])
+def test_fits_have_the_bits_of_the_processor(gpu, order, dtype):
+    reflectance, valid = series(73, 100)
+    days = np.random.default_rng(order).integers(0, 365, 73)
+    for ridge in (0.0, 0.5):
+        expected = harmonic_fit(reflectance.astype(dtype), valid, days, order, ridge)
+        found = harmonic_fit(gpu.put(reflectance.astype(dtype)), gpu.put(valid), days, order, ridge)
+        same_bytes(gpu, found, expected)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-6, 0.1])
+@pytest.mark.parametrize("span", [1, 4, 12, 40])
+def test_fits_near_singular_have_the_bits_of_the_processor(gpu, span, ridge):
+    reflectance, valid = series(36, 200)
+    valid[6:, :, 100:] = False
+    days = np.random.default_rng(span).random(36) * span
+    expected = harmonic_fit(reflectance, valid, days, 2, ridge)
+    same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 2, ridge), expected)
+
+
+def test_a_fit_of_more_dates_than_fit_into_shared_memory_at_full_blocks(gpu):
+    reflectance, valid = series(4000, 40, bands=1)
+    days = np.arange(4000) / 11
+    expected = harmonic_fit(reflectance, valid, days, 3)
+    same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 3), expected)
+
+
+def test_nothing_to_do(gpu):
+    for shape in ((0, 2, 3, 4), (5, 0, 3, 4), (5, 2, 0, 4)):
+        reflectance, valid = np.zeros(shape, np.uint16), np.ones((shape[0], *shape[2:]), bool)
+        window, days = np.zeros(shape[0], np.int32), np.arange(shape[0]) * 40
+        for windows in (1, 2):
+            expected = window_median(reflectance, valid, window, windows)
+            same_bytes(gpu, window_median(gpu.put(reflectance), gpu.put(valid), window, windows), expected)
+        expected = harmonic_fit(reflectance, valid, days, 1)
+        same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 1), expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(observed_series())
+def test_reference_processor_and_emulated_device_agree(drawn):
+    reflectance, valid, window, windows = drawn
+    emulator = EmulatedDevice()
+    held = EmulatedArray(reflectance), EmulatedArray(valid)
+    found = cuda.window_median(emulator, *held, window, windows)
+    same_bytes(emulator, found, window_median(*drawn))
+    np.testing.assert_array_equal(found[0].held, nan_median(*drawn)[0])
+    inputs = (np.ascontiguousarray(a) for a in (reflectance, valid, window))
+    np.testing.assert_array_equal(found[0].held, reference.window_median(*inputs, windows)[0])
+
+
+def test_arrays_of_two_places_and_of_unknown_ones_are_refused(gpu):
+    reflectance, valid = series(3, 4)
+    with pytest.raises(InvalidInputError, match=r"numpy.ndarray; expected all of numpy, or all of cupy"):
+        window_median(gpu.put(reflectance), valid, np.zeros(3, np.int32), 1)
+    with pytest.raises(InvalidInputError, match="reflectance_TBYX is a list; expected a numpy array of uint16"):
+        window_median([1], gpu.put(valid), np.zeros(3, np.int32), 1)
+    with pytest.raises(InvalidInputError, match="valid_TYX has shape"):
+        window_median(gpu.put(reflectance), gpu.put(valid[:2]), np.zeros(3, np.int32), 1)
+    with pytest.raises(InvalidInputError, match="reflectance_TBYX has dtype float64"):
+        window_median(gpu.put(reflectance.astype(float)), gpu.put(valid), np.zeros(3, np.int32), 1)
+
+
+def test_the_emulator_waits_at_barriers_and_sees_what_a_kernel_writes_too_far(tmp_path, monkeypatch):
+    (tmp_path / "turned.cu").write_text(
+        "#define CROPCUBE_CUDA\n"
+        '#include "dialect.hpp"\n'
+        'extern "C" __global__ void turned(const int* from, int* to, int far) {\n'
+        "    CROPCUBE_SHARED(int, held);\n"
+        "    const int at = blockIdx.x * blockDim.x + threadIdx.x;\n"
+        "    held[threadIdx.x + far] = from[at];\n"
+        "    __syncthreads();\n"
+        "    to[at] = held[blockDim.x - 1 - threadIdx.x + far];\n"
+        "}\n"
+        "CROPCUBE_KERNEL(turned)\n"
+    )
+    (tmp_path / "dialect.hpp").write_text((device.SOURCES / "dialect.hpp").read_text())
+    monkeypatch.setattr(device, "SOURCES", tmp_path)
+    emulator = EmulatedDevice()
+    given_values, found = np.arange(64, dtype=np.int32), EmulatedArray(np.zeros(64, np.int32))
+    emulator.launch("turned", {}, (4, 1, 1), 16, 64, EmulatedArray(given_values), found, np.int32(0))
+    np.testing.assert_array_equal(found.held, given_values.reshape(4, 16)[:, ::-1].ravel())
+    with pytest.raises(AssertionError, match="shared memory overrun"):
+        emulator.launch("turned", {}, (1, 1, 1), 16, 64, EmulatedArray(given_values), found, np.int32(1))
