@@ -47,47 +47,50 @@ def window_median(
         return median, clear_count
     dates = np.argsort(window_T, kind="stable").astype(np.int32)[int((window_T < 0).sum()) :]
     number = np.bincount(window_T[window_T >= 0], minlength=windows)
-    grouped = device.put(dates), device.put(np.concatenate([[0], np.cumsum(number)]).astype(np.int32))
+    offsets = np.concatenate([[0], np.cumsum(number)])
+    follow = np.diff(dates) == 1
+    follow[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(dates))] - 1] = True
     paired = pixels % 2 == 0 and device.address(reflectance) % 4 == 0 and device.address(valid) % 2 == 0
-    for kernel, defines, which in _median_kernels(number):
-        if "PAIRED" in defines:
-            defines["PAIRED"] = str(paired).lower()
-        blocks = -(-pixels // (THREADS * (2 if kernel == "median_network" else defines.get("PIXELS", 1))))
-        for first in range(0, len(which), MOST_BLOCKS_Y):
-            some = which[first : first + MOST_BLOCKS_Y].astype(np.int32)
-            groups = min(max(1, bands), -(-ENOUGH_BLOCKS // (blocks * len(some))))
+    kernels = _median_kernels(number, paired, bool(follow.all()))
+    # One small copy to the device instead of several: each costs more than a small tile's medians.
+    index = device.put(np.concatenate([offsets, dates, *(which for _, _, which in kernels)]).astype(np.int32))
+    first = len(offsets) + len(dates)
+    for kernel, defines, which in kernels:
+        blocks = -(-pixels // (THREADS * defines["PIXELS"]))
+        for begin in range(first, first + len(which), MOST_BLOCKS_Y):
+            some = min(MOST_BLOCKS_Y, first + len(which) - begin)
+            groups = min(max(1, bands), -(-ENOUGH_BLOCKS // (blocks * some)))
             each = max(1, -(-bands // groups))
             device.launch(
                 kernel,
-                {f"CROPCUBE_{name}": value for name, value in defines.items()},
-                (blocks, len(some), max(1, -(-bands // each))),
+                {f"CROPCUBE_{name}": str(value).lower() for name, value in defines.items()},
+                (blocks, some, max(1, -(-bands // each))),
                 THREADS,
                 0,
-                reflectance, valid, *grouped, np.uint64(bands), np.uint64(pixels), median, clear_count,
-                device.put(some), np.uint64(each),
+                reflectance, valid, index[len(offsets) :], index, np.uint64(bands), np.uint64(pixels),
+                median, clear_count, index[begin:], np.uint64(each),
             )  # fmt: skip
+        first += len(which)
     return median, clear_count
 
 
-def _median_kernels(number_W: NDArray[Any]) -> list[tuple[str, dict[str, Any], NDArray[Any]]]:
+def _median_kernels(
+    number_W: NDArray[Any], paired: bool, steady: bool
+) -> list[tuple[str, dict[str, Any], NDArray[Any]]]:
     """Return kernels, their macros and the windows they do, by the windows' numbers of dates."""
     short, long = number_W <= LONGEST_NETWORK, number_W > LONGEST_OF_PLANES
-    found: list[tuple[str, dict[str, Any], NDArray[Any]]] = []
-    if short.any():
-        found.append(("median_network", {"PAIRED": None}, np.flatnonzero(short)))
     words_W = np.where(short | long, 0, -(-number_W // DATES_A_WORD))
+    where = {"PAIRED": paired, "STEADY": steady}
+    found = [("median_network", {"PIXELS": 2, **where}, np.flatnonzero(short))]
     for words in sorted({int(words) for words in words_W} - {0}):
         # What fits into 255 registers: planes of two pixels, of one, a half or a quarter of the planes of one.
-        defines = {
-            "WORDS": words,
-            "PIXELS": 2 if words <= 3 else 1,
-            "PHASES": 1 if words <= 6 else 2 if words <= 11 else 4,
-            "PAIRED": None,
-        }
+        defines = {"WORDS": words, "PIXELS": 2 if words <= (3 if paired else 2) else 1}
+        defines |= {"PHASES": 1 if words <= 6 else 2 if words <= 11 else 4, "PAIRED": paired}
+        # Of long windows the compiler would hold the places of all dates in registers.
+        defines["STEADY"] = steady and words <= 6
         found.append(("median_planes", defines, np.flatnonzero(words_W == words)))
-    if long.any():
-        found.append(("median_counts", {}, np.flatnonzero(long)))
-    return found
+    found.append(("median_counts", {"PIXELS": 1}, np.flatnonzero(long)))
+    return [(kernel, defines, which) for kernel, defines, which in found if len(which)]
 
 
 def harmonic_fit(
@@ -115,6 +118,7 @@ def harmonic_fit(
             "CROPCUBE_VALUE": CLASSES[held.name],
             "CROPCUBE_TERMS": terms if small else MOST_TERMS,
             "CROPCUBE_TOGETHER": BANDS_TOGETHER,
+            "CROPCUBE_AHEAD": 8 if terms <= 5 else 4,
         },
         (-(-pixels // threads), 1, 1),
         threads,

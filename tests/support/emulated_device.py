@@ -26,6 +26,9 @@ class EmulatedArray:
 
     held: np.ndarray
 
+    def __getitem__(self, part):
+        return EmulatedArray(self.held[part])
+
     @property
     def shape(self):
         return self.held.shape

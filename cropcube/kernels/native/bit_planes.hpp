@@ -73,6 +73,7 @@ struct Middle {
             for (int w = 0; w < WORDS; ++w) set[w] = left[w] & planes[w][b];
             const int ones = count_bits<WORDS>(set), zeros = alive - ones;
             const bool up = rank >= zeros, next = !up && ones != 0;
+            const std::uint32_t other = up ? 0u : ~0u;
             low |= up ? 1u << (FIRST + b) : 0u;
             rank -= up ? zeros : 0;
             alive = up ? ones : zeros;
@@ -80,7 +81,7 @@ struct Middle {
             CROPCUBE_UNROLL
             for (int w = 0; w < WORDS; ++w) {
                 above[w] = next ? set[w] : above[w];
-                left[w] = up ? set[w] : left[w] & ~planes[w][b];
+                left[w] &= planes[w][b] ^ other;
             }
         }
         high = replaced ? before : high;

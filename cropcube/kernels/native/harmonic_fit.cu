@@ -13,6 +13,7 @@ namespace cropcube {
 namespace {
 
 constexpr int TERMS = CROPCUBE_TERMS, TOGETHER = CROPCUBE_TOGETHER;
+constexpr int AHEAD = CROPCUBE_AHEAD;
 constexpr bool SMALL = TERMS < MOST_TERMS;
 constexpr int MATRIX = TERMS * TERMS, SUMS = TERMS + TERMS * (TERMS - 1) / 2;
 using Value = CROPCUBE_VALUE;
@@ -49,17 +50,24 @@ CROPCUBE_INLINE void sum_mask(const Work& work, std::size_t at, Shared<std::uint
     CROPCUBE_UNROLL
     for (int j = 0; j <= columns; ++j) sums[j] = 0;
     std::uint32_t word = 0;
-    for (int k = 0; k < work.dates; ++k) {
-        const bool seen = work.valid[k * work.pixels + at] != 0;
-        word |= (seen ? 1u : 0u) << (k & 31);
-        const double* row = work.design + static_cast<std::size_t>(k) * columns;
-        if (seen) {
+    for (int first = 0; first < work.dates; first += AHEAD) {
+        std::uint32_t seen = 0;
+        CROPCUBE_UNROLL
+        for (int k = 0; k < AHEAD; ++k) {
+            const bool there = first + k < work.dates;
+            seen |= (there && work.valid[(first + k) * work.pixels + at] ? 1u : 0u) << k;
+        }
+        CROPCUBE_UNROLL
+        for (int k = 0; k < AHEAD; ++k) {
+            if (!(seen >> k & 1)) continue;
+            const double* row = work.design + static_cast<std::size_t>(first + k) * columns;
             sums[0] += 1.0;
             CROPCUBE_UNROLL
             for (int j = 0; j < columns; ++j) sums[j + 1] += row[j];
         }
-        if ((k & 31) == 31 || k + 1 == work.dates) {
-            clear[k >> 5] = word;
+        word |= seen << (first & 31);
+        if (((first + AHEAD) & 31) == 0 || first + AHEAD >= work.dates) {
+            clear[first >> 5] = word;
             word = 0;
         }
     }
@@ -77,27 +85,40 @@ CROPCUBE_INLINE void fit_bands(const Work& work, std::size_t at, std::size_t ban
         CROPCUBE_UNROLL
         for (int j = 0; j < terms; ++j) sums[s][j] = 0;
     }
+    const Value* values = work.reflectance + band * work.pixels + at;
+    const std::size_t apart = work.bands * work.pixels;
     std::uint32_t word = 0;
-    for (int k = 0; k < work.dates; ++k) {
-        if ((k & 31) == 0) word = clear[k >> 5];
-        const bool seen = word & 1;
-        word >>= 1;
-        const Value* values = work.reflectance + (k * work.bands + band) * work.pixels + at;
-        const double* row = work.design + static_cast<std::size_t>(k) * columns;
-        double value[SOME];
+    for (int first = 0; first < work.dates; first += AHEAD) {
+        if ((first & 31) == 0) word = clear[first >> 5];
+        // All of these are on their way before the first is used; a date that is not there has no bit in the mask.
+        Value raw[AHEAD][SOME];
         CROPCUBE_UNROLL
-        for (int s = 0; s < SOME; ++s) {
-            const Value raw = values[s * work.pixels];
-            value[s] = seen ? number(raw) : 0.0;
-            sums[s][0] += value[s];
-            squared[s] += value[s] * value[s];
-        }
-        CROPCUBE_UNROLL
-        for (int j = 1; j < terms; ++j) {
-            const double term = row[j - 1];
+        for (int k = 0; k < AHEAD; ++k) {
             CROPCUBE_UNROLL
-            for (int s = 0; s < SOME; ++s) sums[s][j] += value[s] * term;
+            for (int s = 0; s < SOME; ++s) {
+                raw[k][s] = first + k < work.dates ? values[k * apart + s * work.pixels] : Value{};
+            }
         }
+        CROPCUBE_UNROLL
+        for (int k = 0; k < AHEAD; ++k) {
+            const bool seen = word >> k & 1;
+            const double* row = work.design + static_cast<std::size_t>(first + k) * columns;
+            double value[SOME];
+            CROPCUBE_UNROLL
+            for (int s = 0; s < SOME; ++s) {
+                value[s] = seen ? number(raw[k][s]) : 0.0;
+                sums[s][0] += value[s];
+                squared[s] += value[s] * value[s];
+            }
+            CROPCUBE_UNROLL
+            for (int j = 1; j < terms; ++j) {
+                const double term = first + k < work.dates ? row[j - 1] : 0.0;
+                CROPCUBE_UNROLL
+                for (int s = 0; s < SOME; ++s) sums[s][j] += value[s] * term;
+            }
+        }
+        word >>= AHEAD;
+        values += AHEAD * apart;
     }
     CROPCUBE_UNROLL
     for (int s = 0; s < SOME; ++s) {

@@ -7,9 +7,9 @@
 namespace cropcube {
 namespace {
 
-using Long = Series<1, false>;
+using Long = Series<1, false, false>;
 
-CROPCUBE_INLINE std::uint16_t middle(const Long& series, std::size_t band, int count) {
+CROPCUBE_INLINE std::uint16_t middle(const Long& series, const std::uint16_t* band, int count) {
     const int rank = (count - 1) >> 1;
     std::uint32_t low = 0, next = 0xffff;
     for (int bit = 15; bit >= 0; --bit) {
@@ -45,7 +45,7 @@ median_counts(const std::uint16_t* reflectance, const std::uint8_t* valid, const
     for (int k = 0; k < series.number; ++k) count += series.clear(k);
     if (some.first == 0) series.write_clear(count, 0);
     for (std::size_t band = some.first; band < some.stop; ++band) {
-        series.write(band, count > 0 ? cropcube::middle(series, band, count) : 0);
+        series.write(band, count > 0 ? cropcube::middle(series, series.band(band), count) : 0);
     }
 }
 CROPCUBE_KERNEL(median_counts)

@@ -8,7 +8,7 @@ namespace cropcube {
 namespace {
 
 template <int N>
-CROPCUBE_INLINE void reduce(const Series<2, CROPCUBE_PAIRED>& series, const Bands& bands) {
+CROPCUBE_INLINE void reduce(const Series<2, CROPCUBE_PAIRED, CROPCUBE_STEADY>& series, const Bands& bands) {
     std::uint32_t clear = 0;  // of the first pixel in the low half, of the second in the high one
     CROPCUBE_UNROLL
     for (int k = 0; k < N; ++k) {
@@ -22,11 +22,12 @@ CROPCUBE_INLINE void reduce(const Series<2, CROPCUBE_PAIRED>& series, const Band
     const std::uint32_t high_rank = 1u << (first >> 1) | 0x10000u << (second >> 1);
     const std::uint32_t seen = (first ? 0xffffu : 0u) | (second ? 0xffff0000u : 0u);
     for (std::size_t band = bands.first; band < bands.stop; ++band) {
+        const std::uint16_t* values = series.band(band);
         Lanes sorted[N];
         CROPCUBE_UNROLL
         for (int k = 0; k < N; ++k) {
             const std::uint32_t mask = ((clear >> k) & 0x00010001u) * 0xffffu;
-            sorted[k] = choose(mask, series.values(k, band) ^ 0x80008000u, 0x7fff7fffu);
+            sorted[k] = choose(mask, series.values(k, values) ^ 0x80008000u, 0x7fff7fffu);
         }
         Sorter<N>::sort(sorted, std::make_index_sequence<Sorter<N>::network.count>{});
         Lanes low = 0, high = 0;
@@ -40,7 +41,7 @@ CROPCUBE_INLINE void reduce(const Series<2, CROPCUBE_PAIRED>& series, const Band
 }
 
 template <std::size_t... I>
-CROPCUBE_INLINE void reduce_any(const Series<2, CROPCUBE_PAIRED>& series, const Bands& bands, std::index_sequence<I...>) {
+CROPCUBE_INLINE void reduce_any(const Series<2, CROPCUBE_PAIRED, CROPCUBE_STEADY>& series, const Bands& bands, std::index_sequence<I...>) {
     const bool done = ((series.number == I + 1 && (reduce<static_cast<int>(I + 1)>(series, bands), true)) || ...);
     if (done) return;
     if (bands.first == 0) series.write_clear(0, 0);
@@ -57,7 +58,7 @@ median_network(const std::uint16_t* reflectance, const std::uint8_t* valid, cons
     const cropcube::Windows work{reflectance, valid, dates, offsets, bands, pixels, median, clear_count};
     const std::size_t at = 2 * (static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x);
     if (at >= work.pixels) return;
-    const cropcube::Series<2, CROPCUBE_PAIRED> series(work, at, which[blockIdx.y]);
+    const cropcube::Series<2, CROPCUBE_PAIRED, CROPCUBE_STEADY> series(work, at, which[blockIdx.y]);
     cropcube::reduce_any(series, cropcube::Bands(work.bands, each), std::make_index_sequence<cropcube::LONGEST_NETWORK>{});
 }
 CROPCUBE_KERNEL(median_network)

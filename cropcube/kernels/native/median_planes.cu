@@ -11,19 +11,20 @@ namespace {
 
 constexpr int WORDS = CROPCUBE_WORDS, PIXELS = CROPCUBE_PIXELS, PHASES = CROPCUBE_PHASES;
 static_assert(PHASES == 1 || PIXELS == 1, "several phases are for one pixel a thread");
-using Long = Series<PIXELS, CROPCUBE_PAIRED>;
+using Long = Series<PIXELS, CROPCUBE_PAIRED, CROPCUBE_STEADY>;
 
 // The planes [FIRST, STOP) of each pixel's values in one band.
 template <int FIRST, int STOP, int OF>
 CROPCUBE_INLINE void read_planes(const Long& series, std::size_t band, std::uint32_t (&planes)[OF][WORDS][STOP - FIRST]) {
+    const std::uint16_t* values = series.band(band);
     CROPCUBE_UNROLL
     for (int w = 0; w < WORDS; ++w) {
         std::uint32_t words[OF][PLANES];
         CROPCUBE_UNROLL
         for (int t = 0; t < PLANES; ++t) {
             const int k = w * DATES_A_WORD + t;
-            const std::uint32_t a = k < series.number ? series.values(k, band) : 0u;
-            const std::uint32_t b = k + PLANES < series.number ? series.values(k + PLANES, band) : 0u;
+            const std::uint32_t a = k < series.number ? series.values(k, values) : 0u;
+            const std::uint32_t b = k + PLANES < series.number ? series.values(k + PLANES, values) : 0u;
             words[0][t] = __byte_perm(a, b, 0x5410);
             if (OF == 2) words[OF - 1][t] = __byte_perm(a, b, 0x7632);
         }

@@ -6,7 +6,8 @@
 namespace cropcube {
 namespace {
 
-// The arguments of the median kernels. Dates are grouped by window, as in window_median.hpp; `pixels` lie in one row.
+// The arguments of the median kernels. Dates are grouped by window, as in window_median.hpp; `pixels` lie in one row;
+// bands * pixels fits into 32 bits.
 struct Windows {
     const std::uint16_t* reflectance;  // (dates, bands, pixels)
     const std::uint8_t* valid;         // (dates, pixels)
@@ -18,30 +19,40 @@ struct Windows {
 };
 
 // `PIXELS` (1 or 2) neighbours of one window; `at` is the first. Two are read at once where `PAIRED`: all rows begin at
-// a multiple of four bytes.
-template <int PIXELS, bool PAIRED>
+// a multiple of four bytes. Where `STEADY`, each window's dates follow one another, and no index is read for a date.
+template <int PIXELS, bool PAIRED, bool STEADY>
 struct Series {
     const Windows& of;
     std::size_t at;
     int window, number;
     const std::int32_t* dates;
+    std::uint32_t values_apart, masks_apart;  // dates: 32 bits, so that an address is one multiplication
 
     CROPCUBE_METHOD Series(const Windows& work, std::size_t first, int which)
         : of(work), at(first), window(which), number(work.offsets[which + 1] - work.offsets[which]),
-          dates(work.dates + work.offsets[which]) {}
+          dates(work.dates + work.offsets[which]), values_apart(static_cast<std::uint32_t>(work.bands * work.pixels)),
+          masks_apart(static_cast<std::uint32_t>(work.pixels)) {}
 
     CROPCUBE_METHOD bool second() const { return PIXELS == 2 && (PAIRED || at + 1 < of.pixels); }
 
+    CROPCUBE_METHOD std::size_t first_date() const { return STEADY && number > 0 ? dates[0] : 0; }
+    CROPCUBE_METHOD std::uint32_t date(int k) const { return static_cast<std::uint32_t>(STEADY ? k : dates[k]); }
+
+    // Where a band's values begin, for values().
+    CROPCUBE_METHOD const std::uint16_t* band(std::size_t number) const {
+        return of.reflectance + (first_date() * of.bands + number) * of.pixels + at;
+    }
+
     // Values of one date: the first pixel's in the low half, the second's in the high one.
-    CROPCUBE_METHOD std::uint32_t values(int k, std::size_t band) const {
-        const std::uint16_t* from = of.reflectance + (static_cast<std::size_t>(dates[k]) * of.bands + band) * of.pixels + at;
+    CROPCUBE_METHOD std::uint32_t values(int k, const std::uint16_t* band) const {
+        const std::uint16_t* from = band + static_cast<std::size_t>(date(k)) * values_apart;
         if (PIXELS == 2 && PAIRED) return *reinterpret_cast<const std::uint32_t*>(from);
         return from[0] | (second() ? static_cast<std::uint32_t>(from[1]) << 16 : 0u);
     }
 
     // Bit 0 where the first pixel is clear on a date, bit 1 where the second is.
     CROPCUBE_METHOD std::uint32_t clear(int k) const {
-        const std::uint8_t* from = of.valid + static_cast<std::size_t>(dates[k]) * of.pixels + at;
+        const std::uint8_t* from = of.valid + first_date() * of.pixels + at + static_cast<std::size_t>(date(k)) * masks_apart;
         if (PIXELS == 2 && PAIRED) {
             const std::uint32_t both = *reinterpret_cast<const std::uint16_t*>(from);
             return (both & 0xff ? 1u : 0u) | (both >> 8 ? 2u : 0u);

@@ -22,15 +22,15 @@ VALUES = ("std::uint16_t", "float", "double")
 def median_cases():
     """What `cuda.window_median` compiles: each kernel, with the fewest and most words of each number of pixels."""
     for length in (1, 32, 96, 128, 192, 224, 384, 400):
-        for kernel, defines, _ in cuda._median_kernels(np.array([length])):
-            for paired in ("true", "false") if length in (1, 96) else ("true",):
-                macros = {f"CROPCUBE_{name}": paired if name == "PAIRED" else value for name, value in defines.items()}
-                yield kernel, macros
+        for yes in (True, False) if length in (1, 96) else (True,):
+            for kernel, defines, _ in cuda._median_kernels(np.array([length]), yes, yes):
+                yield kernel, {f"CROPCUBE_{name}": str(value).lower() for name, value in defines.items()}
 
 
 def fit_cases():
     for value, terms in (*itertools.product(VALUES[:1], (3, 5, 7, 21)), (VALUES[1], 5), (VALUES[2], 7)):
-        yield "harmonic_fit", {"CROPCUBE_VALUE": value, "CROPCUBE_TERMS": terms, "CROPCUBE_TOGETHER": 2}
+        macros = {"CROPCUBE_VALUE": value, "CROPCUBE_TERMS": terms, "CROPCUBE_TOGETHER": 2}
+        yield "harmonic_fit", {**macros, "CROPCUBE_AHEAD": 8 if terms <= 5 else 4}
 
 
 @pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
