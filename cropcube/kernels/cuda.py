@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
 THREADS = 128
 """Of a block of the median kernels."""
+HELD_THREADS = 32
+"""Of blocks that hold bit planes in shared memory."""
+PLANE_BYTES = 68
+"""Of the bit planes and the mask of 32 dates."""
 LONGEST_NETWORK = 16
 DATES_A_WORD = 32
 LONGEST_OF_PLANES = 384
-"""Dates; longer windows do not fit into registers beside a quarter of their bit planes."""
+"""Dates; the planes of longer windows do not fit into shared memory."""
 ENOUGH_BLOCKS = 4096
 """Below this, bands are shared among blocks too: a device runs some 1,000 to 2,000 at once."""
 MOST_BLOCKS_Y = 65535
-FIT_THREADS = 64
+FIT_THREADS = 128
+FIT_BLOCKS = {3: 8, 5: 4, 7: 2}
+"""Blocks of a fit that a multiprocessor's registers are shared among, by terms: as many as do without spilling."""
 BANDS_TOGETHER = 2
 """Whose sums a thread of a fit has in registers at once: a cube's resolutions have even numbers of bands."""
 SHARED_BYTES = 48 * 1024
@@ -56,7 +62,9 @@ def window_median(
     index = device.put(np.concatenate([offsets, dates, *(which for _, _, which in kernels)]).astype(np.int32))
     first = len(offsets) + len(dates)
     for kernel, defines, which in kernels:
-        blocks = -(-pixels // (THREADS * defines["PIXELS"]))
+        threads = HELD_THREADS if defines.get("HELD") else THREADS
+        shared = PLANE_BYTES * defines["WORDS"] * threads if defines.get("HELD") else 0
+        blocks = -(-pixels // (threads * defines["PIXELS"]))
         for begin in range(first, first + len(which), MOST_BLOCKS_Y):
             some = min(MOST_BLOCKS_Y, first + len(which) - begin)
             groups = min(max(1, bands), -(-ENOUGH_BLOCKS // (blocks * some)))
@@ -65,8 +73,8 @@ def window_median(
                 kernel,
                 {f"CROPCUBE_{name}": str(value).lower() for name, value in defines.items()},
                 (blocks, some, max(1, -(-bands // each))),
-                THREADS,
-                0,
+                threads,
+                shared,
                 reflectance, valid, index[len(offsets) :], index, np.uint64(bands), np.uint64(pixels),
                 median, clear_count, index[begin:], np.uint64(each),
             )  # fmt: skip
@@ -83,11 +91,9 @@ def _median_kernels(
     where = {"PAIRED": paired, "STEADY": steady}
     found = [("median_network", {"PIXELS": 2, **where}, np.flatnonzero(short))]
     for words in sorted({int(words) for words in words_W} - {0}):
-        # What fits into 255 registers: planes of two pixels, of one, a half or a quarter of the planes of one.
-        defines = {"WORDS": words, "PIXELS": 2 if words <= (3 if paired else 2) else 1}
-        defines |= {"PHASES": 1 if words <= 6 else 2 if words <= 11 else 4, "PAIRED": paired}
-        # Of long windows the compiler would hold the places of all dates in registers.
-        defines["STEADY"] = steady and words <= 6
+        # Registers hold the planes of two pixels, or of one; shared memory those of 32 pixels of up to twelve words.
+        defines = {"WORDS": words, "PIXELS": 2 if words <= 2 else 1, "HELD": words > 6}
+        defines |= where
         found.append(("median_planes", defines, np.flatnonzero(words_W == words)))
     found.append(("median_counts", {"PIXELS": 1}, np.flatnonzero(long)))
     return [(kernel, defines, which) for kernel, defines, which in found if len(which)]
@@ -118,7 +124,8 @@ def harmonic_fit(
             "CROPCUBE_VALUE": CLASSES[held.name],
             "CROPCUBE_TERMS": terms if small else MOST_TERMS,
             "CROPCUBE_TOGETHER": BANDS_TOGETHER,
-            "CROPCUBE_AHEAD": 8 if terms <= 5 else 4,
+            "CROPCUBE_AHEAD": 4,
+            "CROPCUBE_BLOCKS": FIT_BLOCKS.get(terms, 1),
         },
         (-(-pixels // threads), 1, 1),
         threads,

@@ -6,6 +6,11 @@
 
 #include "lanes.hpp"
 
+// Of planes in registers the loop is no loop; where they lie elsewhere it may stay one.
+#ifndef CROPCUBE_EACH_PLANE
+#define CROPCUBE_EACH_PLANE CROPCUBE_UNROLL
+#endif
+
 namespace cropcube {
 
 constexpr int PLANES = 16;        // bits of a value
@@ -16,7 +21,13 @@ namespace {
 // Swaps the bits of `a` above `shift` in each group of 2 * shift with those of `b` below it.
 template <int SHIFT>
 CROPCUBE_INLINE void swap_bits(std::uint32_t& a, std::uint32_t& b) {
-    constexpr std::uint32_t low = SHIFT == 8 ? 0x00ff00ffu : SHIFT == 4 ? 0x0f0f0f0fu : SHIFT == 2 ? 0x33333333u : 0x55555555u;
+    if (SHIFT == 8) {
+        const std::uint32_t left = __byte_perm(a, b, 0x6240);
+        b = __byte_perm(a, b, 0x7351);
+        a = left;
+        return;
+    }
+    constexpr std::uint32_t low = SHIFT == 4 ? 0x0f0f0f0fu : SHIFT == 2 ? 0x33333333u : 0x55555555u;
     const std::uint32_t left = (a & low) | ((b << SHIFT) & ~low);
     b = ((a >> SHIFT) & low) | (b & ~low);
     a = left;
@@ -47,62 +58,45 @@ CROPCUBE_INLINE int count_bits(const std::uint32_t (&words)[WORDS]) {
     return count;
 }
 
-// What is known of a pixel's middle values once their highest planes were looked at.
-template <int WORDS>
-struct Middle {
-    std::uint32_t left[WORDS];   // dates that may be the lower one
-    std::uint32_t above[WORDS];  // dates with the least value that is known to be larger
-    int rank, alive;             // of the lower one among those left; how many these are
-    std::uint32_t low, high;     // the bits found
-
-    CROPCUBE_METHOD Middle(const std::uint32_t (&clear)[WORDS], int count)
-        : rank((count - 1) >> 1), alive(count), low(0), high(0) {
+// The mean of the two middle values of the dates in `clear`, `count` in number, rounded half up; 0 where there is none.
+// `planes[w][b]` is plane b of word w, wherever it lies.
+template <int WORDS, typename Planes>
+CROPCUBE_INLINE std::uint32_t middle(const Planes& planes, const std::uint32_t (&clear)[WORDS], int count) {
+    std::uint32_t left[WORDS], above[WORDS];  // dates that may be the lower one; the least that are known to be larger
+    CROPCUBE_UNROLL
+    for (int w = 0; w < WORDS; ++w) left[w] = clear[w], above[w] = 0;
+    int rank = (count - 1) >> 1, alive = count;  // of the lower one among those left; how many these are
+    std::uint32_t low = 0, high = 0;
+    CROPCUBE_EACH_PLANE
+    for (int b = PLANES - 1; b >= 0; --b) {
+        std::uint32_t plane[WORDS], set[WORDS];
         CROPCUBE_UNROLL
-        for (int w = 0; w < WORDS; ++w) left[w] = clear[w], above[w] = 0;
-    }
-
-    // Looks at the next planes [FIRST, STOP), from the highest down.
-    template <int FIRST, int STOP>
-    CROPCUBE_METHOD void look_at(const std::uint32_t (&planes)[WORDS][STOP - FIRST]) {
-        const std::uint32_t before = low;
-        bool replaced = false;
+        for (int w = 0; w < WORDS; ++w) set[w] = left[w] & (plane[w] = planes[w][b]);
+        const int ones = count_bits<WORDS>(set), zeros = alive - ones;
+        const bool up = rank >= zeros, next = !up && ones != 0;
+        const std::uint32_t other = up ? 0u : ~0u;
+        low |= up ? 1u << b : 0u;
+        rank -= up ? zeros : 0;
+        alive = up ? ones : zeros;
         CROPCUBE_UNROLL
-        for (int b = STOP - FIRST - 1; b >= 0; --b) {
-            std::uint32_t set[WORDS];
-            CROPCUBE_UNROLL
-            for (int w = 0; w < WORDS; ++w) set[w] = left[w] & planes[w][b];
-            const int ones = count_bits<WORDS>(set), zeros = alive - ones;
-            const bool up = rank >= zeros, next = !up && ones != 0;
-            const std::uint32_t other = up ? 0u : ~0u;
-            low |= up ? 1u << (FIRST + b) : 0u;
-            rank -= up ? zeros : 0;
-            alive = up ? ones : zeros;
-            replaced = replaced || next;
-            CROPCUBE_UNROLL
-            for (int w = 0; w < WORDS; ++w) {
-                above[w] = next ? set[w] : above[w];
-                left[w] &= planes[w][b] ^ other;
-            }
-        }
-        high = replaced ? before : high;
-        CROPCUBE_UNROLL
-        for (int b = STOP - FIRST - 1; b >= 0; --b) {
-            std::uint32_t unset[WORDS], any = 0;
-            CROPCUBE_UNROLL
-            for (int w = 0; w < WORDS; ++w) any |= unset[w] = above[w] & ~planes[w][b];
-            high |= any == 0 ? 1u << (FIRST + b) : 0u;
-            CROPCUBE_UNROLL
-            for (int w = 0; w < WORDS; ++w) above[w] = any == 0 ? above[w] : unset[w];
+        for (int w = 0; w < WORDS; ++w) {
+            above[w] = next ? set[w] : above[w];
+            left[w] &= plane[w] ^ other;
         }
     }
-
-    // The mean of the two middle values of `count` ones, rounded half up. The upper one is the lower one again where
-    // the number is odd or that value repeats.
-    CROPCUBE_METHOD std::uint32_t mean(int count) const {
-        const std::uint32_t upper = (count & 1) || rank + 1 < alive ? low : high;
-        return count > 0 ? (low + upper + 1) >> 1 : 0u;
+    // The upper one is the lower one again where the number is odd or that value repeats; else the least above it.
+    CROPCUBE_EACH_PLANE
+    for (int b = PLANES - 1; b >= 0; --b) {
+        std::uint32_t unset[WORDS], any = 0;
+        CROPCUBE_UNROLL
+        for (int w = 0; w < WORDS; ++w) any |= unset[w] = above[w] & ~planes[w][b];
+        high |= any == 0 ? 1u << b : 0u;
+        CROPCUBE_UNROLL
+        for (int w = 0; w < WORDS; ++w) above[w] = any == 0 ? above[w] : unset[w];
     }
-};
+    high = (count & 1) || rank + 1 < alive ? low : high;
+    return count > 0 ? (low + high + 1) >> 1 : 0u;
+}
 
 }  // namespace
 }  // namespace cropcube

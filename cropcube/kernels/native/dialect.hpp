@@ -39,7 +39,7 @@ using ::sqrt;
 #define CROPCUBE_CONSTANT __host__ __device__ constexpr
 #define CROPCUBE_SELDOM static __device__ __noinline__
 #define CROPCUBE_UNROLL _Pragma("unroll")
-#define CROPCUBE_FENCE asm volatile("" ::: "memory")
+#define CROPCUBE_LOOP _Pragma("unroll 1")
 // The emulator of the tests defines both of its own.
 #ifndef CROPCUBE_KERNEL
 #define CROPCUBE_KERNEL(name)

@@ -1,5 +1,5 @@
 // Harmonic fits (CUDA): a thread fits one pixel. It sums its normal matrix from the mask, whose bits it keeps in shared
-// memory, inverts it, and then sums CROPCUBE_TOGETHER bands at a time in registers; the inverse waits in shared memory.
+// memory, inverts it there, and then sums CROPCUBE_TOGETHER bands at a time in registers.
 // Sums run over dates in their order and nothing is contracted: the bits are those of the CPU.
 //
 // With up to three harmonics everything is known to the compiler and stays in registers. With more (CROPCUBE_TERMS =
@@ -22,12 +22,20 @@ CROPCUBE_INLINE double number(std::uint16_t value) { return static_cast<double>(
 CROPCUBE_INLINE double number(float value) { return static_cast<double>(value); }
 CROPCUBE_INLINE double number(double value) { return value; }
 
-// One thread's numbers among those of its block: neighbours in a warp lie side by side.
+// One thread's numbers among those of its block: neighbours in a warp lie side by side. Volatile, or the compiler would
+// keep in registers what it has just written.
 template <typename T>
 struct Shared {
-    T* first;
+    volatile T* first;
     unsigned apart;
-    CROPCUBE_METHOD T& operator[](int k) const { return first[k * apart]; }
+    CROPCUBE_METHOD volatile T& operator[](int k) const { return first[k * apart]; }
+};
+
+// One thread's matrix.
+struct SharedMatrix {
+    volatile double* first;
+    unsigned apart;
+    CROPCUBE_METHOD Shared<double> operator[](int row) const { return {first + row * TERMS * apart, apart}; }
 };
 
 struct Work {
@@ -57,7 +65,7 @@ CROPCUBE_INLINE void sum_mask(const Work& work, std::size_t at, Shared<std::uint
             const bool there = first + k < work.dates;
             seen |= (there && work.valid[(first + k) * work.pixels + at] ? 1u : 0u) << k;
         }
-        CROPCUBE_UNROLL
+        CROPCUBE_LOOP
         for (int k = 0; k < AHEAD; ++k) {
             if (!(seen >> k & 1)) continue;
             const double* row = work.design + static_cast<std::size_t>(first + k) * columns;
@@ -73,10 +81,40 @@ CROPCUBE_INLINE void sum_mask(const Work& work, std::size_t at, Shared<std::uint
     }
 }
 
+// Reads the values of some dates while those before them are used.
+template <int SOME>
+struct Reader {
+    const Work& work;
+    const Value* from;
+    int next;
+    Value coming[AHEAD][SOME];
+
+    CROPCUBE_METHOD Reader(const Work& all, const Value* first) : work(all), from(first), next(0) { read(); }
+
+    CROPCUBE_METHOD void read() {
+        CROPCUBE_UNROLL
+        for (int k = 0; k < AHEAD; ++k) {
+            CROPCUBE_UNROLL
+            for (int s = 0; s < SOME; ++s) coming[k][s] = next < work.dates ? from[s * work.pixels] : Value{};
+            from += work.bands * work.pixels;
+            ++next;
+        }
+    }
+
+    CROPCUBE_METHOD void take(Value (&values)[AHEAD][SOME]) {
+        CROPCUBE_UNROLL
+        for (int k = 0; k < AHEAD; ++k) {
+            CROPCUBE_UNROLL
+            for (int s = 0; s < SOME; ++s) values[k][s] = coming[k][s];
+        }
+        read();
+    }
+};
+
 // Fits `SOME` bands from `band` on.
 template <int SOME, typename Sums, typename Matrix>
 CROPCUBE_INLINE void fit_bands(const Work& work, std::size_t at, std::size_t band, Shared<std::uint32_t> clear,
-                               const Sums& clear_sums, const Matrix& inverse) {
+                               const Sums& clear_sums, Matrix inverse) {
     const int terms = work.width(), columns = columns_of(terms);
     double sums[SOME][TERMS], squared[SOME];
     CROPCUBE_UNROLL
@@ -85,22 +123,15 @@ CROPCUBE_INLINE void fit_bands(const Work& work, std::size_t at, std::size_t ban
         CROPCUBE_UNROLL
         for (int j = 0; j < terms; ++j) sums[s][j] = 0;
     }
-    const Value* values = work.reflectance + band * work.pixels + at;
-    const std::size_t apart = work.bands * work.pixels;
+    Reader<SOME> reader(work, work.reflectance + band * work.pixels + at);
     std::uint32_t word = 0;
     for (int first = 0; first < work.dates; first += AHEAD) {
         if ((first & 31) == 0) word = clear[first >> 5];
-        // All of these are on their way before the first is used; a date that is not there has no bit in the mask.
         Value raw[AHEAD][SOME];
+        reader.take(raw);
         CROPCUBE_UNROLL
         for (int k = 0; k < AHEAD; ++k) {
-            CROPCUBE_UNROLL
-            for (int s = 0; s < SOME; ++s) {
-                raw[k][s] = first + k < work.dates ? values[k * apart + s * work.pixels] : Value{};
-            }
-        }
-        CROPCUBE_UNROLL
-        for (int k = 0; k < AHEAD; ++k) {
+            if (first + k >= work.dates) break;
             const bool seen = word >> k & 1;
             const double* row = work.design + static_cast<std::size_t>(first + k) * columns;
             double value[SOME];
@@ -112,13 +143,12 @@ CROPCUBE_INLINE void fit_bands(const Work& work, std::size_t at, std::size_t ban
             }
             CROPCUBE_UNROLL
             for (int j = 1; j < terms; ++j) {
-                const double term = first + k < work.dates ? row[j - 1] : 0.0;
+                const double term = row[j - 1];
                 CROPCUBE_UNROLL
                 for (int s = 0; s < SOME; ++s) sums[s][j] += value[s] * term;
             }
         }
         word >>= AHEAD;
-        values += AHEAD * apart;
     }
     CROPCUBE_UNROLL
     for (int s = 0; s < SOME; ++s) {
@@ -133,7 +163,7 @@ CROPCUBE_INLINE void fit_bands(const Work& work, std::size_t at, std::size_t ban
 
 template <typename Sums, typename Matrix>
 CROPCUBE_INLINE void fit_all(const Work& work, std::size_t at, Shared<std::uint32_t> clear, const Sums& clear_sums,
-                             const Matrix& inverse) {
+                             Matrix inverse) {
     std::size_t band = 0;
     for (; band + TOGETHER <= work.bands; band += TOGETHER) {
         fit_bands<TOGETHER>(work, at, band, clear, clear_sums, inverse);
@@ -144,7 +174,7 @@ CROPCUBE_INLINE void fit_all(const Work& work, std::size_t at, Shared<std::uint3
 }  // namespace
 }  // namespace cropcube
 
-extern "C" __global__ void __launch_bounds__(64)
+extern "C" __global__ void __launch_bounds__(128, CROPCUBE_BLOCKS)
 harmonic_fit(const CROPCUBE_VALUE* reflectance, const std::uint8_t* valid, const double* design, int dates, int terms,
              std::size_t bands, std::size_t pixels, double ridge, double limit, float* coefficient, float* rmse,
              std::uint16_t* clear_count) {
@@ -161,15 +191,15 @@ harmonic_fit(const CROPCUBE_VALUE* reflectance, const std::uint8_t* valid, const
     clear_count[at] = static_cast<std::uint16_t>(sums[0]);
     if (SMALL) {
         const Shared<double> kept{held + threadIdx.x, threads};
-        const Shared<double> inverse{held + TERMS * threads + threadIdx.x, threads};
+        const SharedMatrix inverse{held + TERMS * threads + threadIdx.x, threads};
         CROPCUBE_UNROLL
         for (int j = 0; j < TERMS; ++j) kept[j] = sums[j];
         invert_normal<TERMS>(TERMS, ridge, limit, sums, inverse);
         fit_all(work, at, clear, kept, inverse);
     } else {
-        double inverse[MATRIX];
-        invert_normal<TERMS>(terms, ridge, limit, sums, inverse);
-        fit_all(work, at, clear, sums, inverse);
+        double inverse[TERMS][TERMS];
+        invert_normal<TERMS>(terms, ridge, limit, sums, &inverse[0]);
+        fit_all(work, at, clear, sums, &inverse[0]);
     }
 }
 CROPCUBE_KERNEL(harmonic_fit)

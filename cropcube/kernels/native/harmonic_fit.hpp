@@ -57,6 +57,13 @@ CROPCUBE_INLINE Doubles load_doubles(const S* from) {
     return lanes;
 }
 
+// A matrix of pixels side by side.
+struct Square {
+    Doubles* first;
+    int terms;
+    Doubles* operator[](int row) const { return first + row * terms; }
+};
+
 // A block of pixels and the room for what is known of it.
 template <typename T>
 struct Fit {
@@ -64,11 +71,12 @@ struct Fit {
     const HarmonicFit<T>& work;
     std::size_t first, count;  // first pixel and number of pixels
     Doubles* sums;             // (groups, HALVES, columns + 2): of the mask
-    Doubles* inverse;          // (groups, HALVES, terms * terms)
+    Doubles* inverses;         // (groups, HALVES, terms, terms)
     S* values;                 // (groups, dates | 1, GROUP)
 
     std::size_t columns() const { return static_cast<std::size_t>(columns_of(work.terms)); }
     const std::uint8_t* valid(std::size_t date) const { return work.valid + date * work.pixels + first; }
+    Square inverse(std::size_t number) const { return {inverses + number * work.terms * work.terms, work.terms}; }
     S* group(std::size_t at) const { return values + at * (work.dates | 1); }
 };
 
@@ -155,8 +163,12 @@ void fit_mask(const Fit<T>& fit) {
         add_up_all(fit, at, columns_of(terms), sums);
         for (std::size_t h = 0; h < HALVES; ++h) {
             Doubles* own = sums + h * apart + 1;
-            invert_normal<TERMS>(terms, fit.work.ridge, fit.work.limit, own,
-                                 fit.inverse + (at / DOUBLES + h) * terms * terms);
+            Doubles matrix[TERMS][TERMS];
+            invert_normal<TERMS>(terms, fit.work.ridge, fit.work.limit, own, &matrix[0]);
+            const Square inverse = fit.inverse(at / DOUBLES + h);
+            for (int k = 0; k < terms; ++k) {
+                for (int l = 0; l < terms; ++l) inverse[k][l] = matrix[k][l];
+            }
             for (std::size_t n = 0; n < DOUBLES && at + h * DOUBLES + n < fit.count; ++n) {
                 fit.work.clear_count[fit.first + at + h * DOUBLES + n] = static_cast<std::uint16_t>(lane(own[0], n));
             }
@@ -185,7 +197,7 @@ void fit_band(const Fit<T>& fit, std::size_t band) {
             Doubles* own = sums + h * apart + 1;
             const std::size_t number = at / DOUBLES + h;
             Doubles error = solve<TERMS>(terms, fit.work.ridge, fit.sums + number * (fit.columns() + 2) + 1,
-                                         fit.inverse + number * terms * terms, own[-1], own);
+                                         fit.inverse(number), own[-1], own);
             for (std::size_t n = 0; n < DOUBLES; ++n) lane(error, n) = std::sqrt(lane(error, n));
             write_pixels(fit, fit.work.rmse + band * pixels, at + h * DOUBLES, error);
             for (int k = 0; k < terms; ++k) {

@@ -12,12 +12,14 @@ constexpr int MOST_TERMS = 21;  // ten harmonics and a constant
 
 namespace {
 
+// A `Matrix` is whatever is indexed by row and column, and passed by value: where it lies is the dialect's affair.
+
 // Number of columns that a design of `terms` needs: the terms but the constant, then the products of two of them.
 CROPCUBE_CONSTANT int columns_of(int terms) { return terms - 1 + terms * (terms - 1) / 2; }
 
 // The normal matrix of clear dates, from their number and the sums of the columns, with the ridge on its diagonal.
-template <int TERMS, typename Number>
-CROPCUBE_INLINE void fill_normal(const Number* sums, double ridge, int terms, Number (*normal)[TERMS]) {
+template <typename Number, typename Matrix>
+CROPCUBE_INLINE void fill_normal(const Number* sums, double ridge, int terms, Matrix normal) {
     CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) normal[0][k] = normal[k][0] = sums[k];
     const Number* product = sums + terms;
@@ -29,8 +31,8 @@ CROPCUBE_INLINE void fill_normal(const Number* sums, double ridge, int terms, Nu
     }
 }
 
-template <int TERMS, typename Number>
-CROPCUBE_INLINE Number squares(int terms, const Number (*matrix)[TERMS]) {
+template <typename Number, typename Matrix>
+CROPCUBE_INLINE Number squares(int terms, Matrix matrix) {
     Number sum = Number{};
     CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) {
@@ -42,8 +44,8 @@ CROPCUBE_INLINE Number squares(int terms, const Number (*matrix)[TERMS]) {
 
 // Inverts a symmetric positive definite matrix in place by Gauss-Jordan elimination, which needs no pivoting for these;
 // a pivot that vanishes leaves NaN.
-template <int TERMS, typename Number>
-CROPCUBE_INLINE void invert(int terms, Number (*matrix)[TERMS]) {
+template <int TERMS, typename Number, typename Matrix>
+CROPCUBE_INLINE void invert(int terms, Matrix matrix) {
     Number whole[TERMS];
     CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) whole[k] = matrix[k][k];
@@ -123,15 +125,14 @@ CROPCUBE_SELDOM void invert_within(int terms, double limit, double (*matrix)[TER
     }
 }
 
-// Inverts the normal matrix of each pixel of one register; those that may be near singular one by one.
+// Makes the inverse of the normal matrix of each pixel of one register; those that may be near singular one by one.
 template <int TERMS, typename Matrix>
-CROPCUBE_INLINE void invert_normal(int terms, double ridge, double limit, const Doubles* sums, Matrix&& inverse) {
-    Doubles matrix[TERMS][TERMS];
-    fill_normal<TERMS>(sums, ridge, terms, matrix);
-    Doubles bound = squares<TERMS>(terms, matrix);
-    invert<TERMS>(terms, matrix);
+CROPCUBE_INLINE void invert_normal(int terms, double ridge, double limit, const Doubles* sums, Matrix matrix) {
+    fill_normal(sums, ridge, terms, matrix);
+    Doubles bound = squares<Doubles>(terms, matrix);
+    invert<TERMS, Doubles>(terms, matrix);
     // The product of the Frobenius norms is at least the condition number: only what it does not clear is looked at.
-    bound = bound * squares<TERMS>(terms, matrix);
+    bound = bound * squares<Doubles>(terms, matrix);
     Doubles clear = sums[0];
     for (std::size_t n = 0; n < DOUBLES; ++n) {
         const bool few = lane(clear, n) < terms - 0.5;
@@ -141,22 +142,19 @@ CROPCUBE_INLINE void invert_normal(int terms, double ridge, double limit, const 
             Doubles sum = sums[j];
             own[j] = lane(sum, n);
         }
-        fill_normal<TERMS>(own, ridge, terms, one);
+        fill_normal(static_cast<const double*>(own), ridge, terms, &one[0]);
         if (!few) invert_within<TERMS>(terms, limit, one);
         for (int k = 0; k < terms; ++k) {
             for (int l = 0; l < terms; ++l) lane(matrix[k][l], n) = few ? NAN : one[k][l];
         }
     }
-    for (int k = 0; k < terms; ++k) {
-        for (int l = 0; l < terms; ++l) inverse[k * terms + l] = matrix[k][l];
-    }
 }
 
 // Coefficients of one band from its sums (values, values times each term): `right` is what they become. Returns the
-// mean squared residual. Fitted about the mean, so that a large constant does not drown a small wave. `clear_sums` and
-// `inverse` are whatever can be indexed: where they lie is the dialect's affair.
+// mean squared residual. Fitted about the mean, so that a large constant does not drown a small wave. `clear_sums` is
+// whatever can be indexed.
 template <int TERMS, typename Number, typename Sums, typename Matrix>
-CROPCUBE_INLINE Number solve(int terms, double ridge, const Sums& clear_sums, const Matrix& inverse, Number squared,
+CROPCUBE_INLINE Number solve(int terms, double ridge, const Sums& clear_sums, Matrix inverse, Number squared,
                              Number* right) {
     const Number one = Number{} + 1.0, clear = clear_sums[0] < one ? one : clear_sums[0];
     const Number total = right[0], mean = total / clear;
@@ -165,9 +163,9 @@ CROPCUBE_INLINE Number solve(int terms, double ridge, const Sums& clear_sums, co
     Number coefficient[TERMS], explained = Number{}, penalty = Number{};
     CROPCUBE_UNROLL
     for (int k = 0; k < terms; ++k) {
-        Number sum = inverse[k * terms] * right[0];
+        Number sum = inverse[k][0] * right[0];
         CROPCUBE_UNROLL
-        for (int l = 1; l < terms; ++l) sum = sum + inverse[k * terms + l] * right[l];
+        for (int l = 1; l < terms; ++l) sum = sum + inverse[k][l] * right[l];
         coefficient[k] = sum;
         explained = explained + sum * right[k];
         if (k > 0) penalty = penalty + sum * sum;

@@ -21,6 +21,7 @@ typedef double Doubles;
 constexpr std::size_t DOUBLES = 1;
 
 CROPCUBE_INLINE double& lane(Doubles& of, std::size_t) { return of; }
+CROPCUBE_INLINE volatile double& lane(volatile Doubles& of, std::size_t) { return of; }
 CROPCUBE_INLINE Lanes same(std::int16_t value) { return static_cast<std::uint16_t>(value) * 0x00010001u; }
 CROPCUBE_INLINE Lanes smaller(Lanes a, Lanes b) { return __vmins2(a, b); }
 CROPCUBE_INLINE Lanes larger(Lanes a, Lanes b) { return __vmaxs2(a, b); }

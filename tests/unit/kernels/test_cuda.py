@@ -30,7 +30,7 @@ def median_cases():
 def fit_cases():
     for value, terms in (*itertools.product(VALUES[:1], (3, 5, 7, 21)), (VALUES[1], 5), (VALUES[2], 7)):
         macros = {"CROPCUBE_VALUE": value, "CROPCUBE_TERMS": terms, "CROPCUBE_TOGETHER": 2}
-        yield "harmonic_fit", {**macros, "CROPCUBE_AHEAD": 8 if terms <= 5 else 4}
+        yield "harmonic_fit", {**macros, "CROPCUBE_AHEAD": 4, "CROPCUBE_BLOCKS": cuda.FIT_BLOCKS.get(terms, 1)}
 
 
 @pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
