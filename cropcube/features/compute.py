@@ -8,7 +8,9 @@ import numpy as np
 
 from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
+from cropcube.features.on_device import reduce_on_device
 from cropcube.kernels import clear_mask, harmonic_fit, spectral_index, window_median
+from cropcube.kernels.device import worker_device
 from cropcube.kernels.indices import find_index
 
 if TYPE_CHECKING:
@@ -61,16 +63,25 @@ def compute(
 def reduce_time(
     spec: FeatureSpec, observations: TileObservations, resolution_m: int, season: Season, threads: int = 1
 ) -> dict[str, NDArray[Any]]:
-    """Return the features of all bands of one resolution, indices excepted; see `compute`."""
+    """Return the features of all bands of one resolution, indices excepted; see `compute`.
+
+    Reduced on the worker's device where it has one (`kernels.device.worker_device`); the bytes are the same.
+    """
     reflectance_TBYX = observations.reflectance[resolution_m]
     clear_TYX = clear_observations(spec, observations, resolution_m)
-    if spec.kind == "harmonic":
-        fit = harmonic_fit(reflectance_TBYX, clear_TYX, observations.days, spec.order, spec.ridge, threads)
-        return dict(zip((COEFFICIENT, RMSE, CLEAR_COUNT), fit, strict=True))
-    step = spec.window_days if spec.kind == "median" else season.days
-    window_T = (observations.days // step).astype(np.int32)
-    made = window_median(reflectance_TBYX, clear_TYX, window_T, spec.windows(season), threads)
-    return dict(zip((MEDIAN, CLEAR_COUNT), made, strict=True))
+    names = (COEFFICIENT, RMSE, CLEAR_COUNT) if spec.kind == "harmonic" else (MEDIAN, CLEAR_COUNT)
+
+    def kernel(reflectance_TBYX: Any, clear_TYX: Any) -> tuple[Any, ...]:
+        if spec.kind == "harmonic":
+            return harmonic_fit(reflectance_TBYX, clear_TYX, observations.days, spec.order, spec.ridge, threads)
+        step = spec.window_days if spec.kind == "median" else season.days
+        window_T = (observations.days // step).astype(np.int32)
+        return window_median(reflectance_TBYX, clear_TYX, window_T, spec.windows(season), threads)
+
+    device = worker_device()
+    if device is None:
+        return dict(zip(names, kernel(reflectance_TBYX, clear_TYX), strict=True))
+    return dict(zip(names, reduce_on_device(device, kernel, reflectance_TBYX, clear_TYX), strict=True))
 
 
 def clear_observations(spec: FeatureSpec, observations: TileObservations, resolution_m: int) -> NDArray[np.bool_]:

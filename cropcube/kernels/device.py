@@ -6,7 +6,9 @@ for the device.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -20,7 +22,8 @@ from cropcube.errors import InvalidInputError
 from cropcube.xp import is_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -51,6 +54,9 @@ class Device(Protocol):
 
     def address(self, array: Any) -> int:
         """Return where its first value lies."""
+
+    def stream(self) -> AbstractContextManager[Any]:
+        """Return a context whose work runs beside that of other threads' contexts, and is done when it ends."""
 
     def launch(self, kernel: str, defines: Mapping[str, Any], grid: Size, block: int, shared: int, *args: Any) -> None:
         """Start `kernel` of the file of that name, compiled with `defines`.
@@ -146,6 +152,13 @@ class CupyDevice:
         """Return the address on the device."""
         return int(array.data.ptr)
 
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        """Make a stream the current one of this thread, and wait for it at the end."""
+        with self._cupy.cuda.Stream(non_blocking=True) as stream:
+            yield
+            stream.synchronize()
+
     def launch(self, kernel: str, defines: Mapping[str, Any], grid: Size, block: int, shared: int, *args: Any) -> None:
         """Start a kernel in the current stream."""
         function = self._compiled(kernel, tuple(defines.items()), self._cupy.cuda.Device().id)
@@ -181,6 +194,36 @@ def cupy_device() -> CupyDevice:
 
 EMULATORS: list[Device] = []
 """Devices that stand in for a real one, in tests."""
+
+
+def worker_device() -> Device | None:
+    """Return the device that this process reduces tiles on; None is the processor.
+
+    `CROPCUBE_DEVICE` decides: `auto` (the default: a GPU where CuPy is installed and finds one), `cpu` or `cuda`. The
+    bytes are the same, so workers of one run may differ.
+
+    Raises
+    ------
+    InvalidInputError
+        If the variable says something else, or `cuda` where there is none.
+    """
+    if EMULATORS:
+        return EMULATORS[-1]
+    return _device_asked_for(os.environ.get("CROPCUBE_DEVICE", "auto"))
+
+
+@cache
+def _device_asked_for(choice: str) -> Device | None:
+    if choice not in ("auto", "cpu", "cuda"):
+        raise InvalidInputError(f"CROPCUBE_DEVICE is {choice!r}", "Set it to auto, cpu or cuda.")
+    if choice == "cpu" or (choice == "auto" and importlib.util.find_spec("cupy") is None):
+        return None
+    try:
+        return cupy_device()
+    except InvalidInputError:
+        if choice == "cuda":
+            raise
+        return None
 
 
 def device_of(*arrays: Any) -> Device | None:
