@@ -81,7 +81,7 @@ def reduce_time(
     device = worker_device()
     if device is None:
         return dict(zip(names, kernel(reflectance_TBYX, clear_TYX), strict=True))
-    return dict(zip(names, reduce_on_device(device, kernel, reflectance_TBYX, clear_TYX), strict=True))
+    return dict(zip(names, reduce_on_device(device, kernel, reflectance_TBYX, clear_TYX, threads), strict=True))
 
 
 def clear_observations(spec: FeatureSpec, observations: TileObservations, resolution_m: int) -> NDArray[np.bool_]:

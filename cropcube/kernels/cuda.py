@@ -113,20 +113,13 @@ def harmonic_fit(
     pixels = height * width
     if pixels == 0:
         return coefficient, rmse, clear_count
-    small = terms <= IN_REGISTERS
-    room = -(-dates // DATES_A_WORD) * 4 + (8 * (terms + terms * terms) if small else 0)
+    room = -(-dates // DATES_A_WORD) * 4 + (8 * (terms + terms * terms) if terms <= IN_REGISTERS else 0)
     threads = FIT_THREADS
     while threads * room > SHARED_BYTES:
         threads //= 2
     device.launch(
         "harmonic_fit",
-        {
-            "CROPCUBE_VALUE": CLASSES[held.name],
-            "CROPCUBE_TERMS": terms if small else MOST_TERMS,
-            "CROPCUBE_TOGETHER": BANDS_TOGETHER,
-            "CROPCUBE_AHEAD": 4,
-            "CROPCUBE_BLOCKS": FIT_BLOCKS.get(terms, 1),
-        },
+        _fit_macros(held, terms),
         (-(-pixels // threads), 1, 1),
         threads,
         threads * room,
@@ -134,3 +127,14 @@ def harmonic_fit(
         np.float64(ridge), np.float64(limit), coefficient, rmse, clear_count,
     )  # fmt: skip
     return coefficient, rmse, clear_count
+
+
+def _fit_macros(dtype: np.dtype[Any], terms: int) -> dict[str, Any]:
+    """Return what a fit is compiled for."""
+    return {
+        "CROPCUBE_VALUE": CLASSES[dtype.name],
+        "CROPCUBE_TERMS": terms if terms <= IN_REGISTERS else MOST_TERMS,
+        "CROPCUBE_TOGETHER": BANDS_TOGETHER,
+        "CROPCUBE_AHEAD": 8 if terms <= 5 else 4,
+        "CROPCUBE_BLOCKS": FIT_BLOCKS.get(terms, 1),
+    }

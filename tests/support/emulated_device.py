@@ -62,11 +62,14 @@ class EmulatedDevice:
     def put(self, array):
         self.put_bytes += array.nbytes
         self.puts.append(array.shape)
-        return EmulatedArray(np.array(array, order="K"))
+        return EmulatedArray(np.array(array, order="C"))
 
-    def get(self, array):
+    def get(self, array, into=None):
         self.got_bytes += array.held.nbytes
-        return array.held.copy()
+        if into is None:
+            return array.held.copy()
+        into[...] = array.held
+        return into
 
     def in_order(self, array, dtype):
         return EmulatedArray(np.ascontiguousarray(array.held, dtype))
