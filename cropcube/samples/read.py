@@ -31,6 +31,8 @@ class Cell:
     "In the index."
     group: int = 0
     "Number of the ground around it: cells of one are best read soon after one another."
+    turn: int = 0
+    "Cells of a few groups have one turn, in the order in which a stream reads them."
 
 
 class SampleSource(Protocol):
@@ -39,6 +41,10 @@ class SampleSource(Protocol):
     @property
     def name(self) -> str:
         """What it is, for messages."""
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether cells are to be read turn by turn, since what their groups are made of is kept no longer."""
 
     def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
         """Return the cells of an index, always in the same order; each sample is in exactly one."""
@@ -63,6 +69,11 @@ class OnGrid:
     def name(self) -> str:
         """What the features are."""
         return self.features.name
+
+    @property
+    def in_turns(self) -> bool:
+        """Features that are made come in whole cells, of which a few are kept."""
+        return self.features.rows_px > 1
 
     def cells(self, layout: InputLayout, index: SampleIndex) -> list[Cell]:
         """Return the squares to read, group by group; a group is what features on the fly are made in at once."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+import threading
+from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ from cropcube.features.cells import CELLS_AT_ONCE
 from cropcube.kernels import take_scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,8 +29,9 @@ BUFFER_BYTES = 192 * 2**20
 """Samples held: those that are shuffled and those read ahead."""
 WINDOWS_HELD = 3
 """One in use and two being read, so that no thread waits for the last cell of one."""
-GROUPS_A_PART = 4
-"""Groups of cells that each worker needs, on average, to be dealt whole ones."""
+
+FAIR = 1.25
+"""Of its fair share of the samples, what one group may give a part before it is cut."""
 
 
 class Batch(NamedTuple):
@@ -171,10 +173,11 @@ class SampleStream(IterableDataset[Batch]):
         parts: list[list[list[Cell]]] = [[] for _ in range(self.ranks * workers)]
         size = [0] * len(parts)
         units = _units(self.samples.cells(), len(parts))
-        for place in drawn.permutation(len(units)):
+        units = [units[place] for place in drawn.permutation(len(units))]
+        for unit in units if len(parts) == 1 else sorted(units, key=_samples, reverse=True):
             least = size.index(min(size))
-            parts[least].append(units[place])
-            size[least] += _samples(units[place])
+            parts[least].append(unit)
+            size[least] += _samples(unit)
         return [_shuffled(part, drawn) for part in parts][self.rank * workers :][:workers]
 
     def _batches(self, cells: list[Cell], worker: int, done: int) -> Iterator[Batch]:
@@ -216,21 +219,28 @@ class SampleStream(IterableDataset[Batch]):
         """Yield windows with what is read of them, one being read while the one before is used."""
         most = max((_samples(window) for window in windows), default=0)
         held = [np.empty((most, *self.samples.layout.shape), self.dtype) for _ in windows[:WINDOWS_HELD]]
+        turns = _Turns(cell for window in windows for cell in window) if self.samples.source.in_turns else None
         with ThreadPoolExecutor(self.options.threads) as pool:
+
+            def read(rows: NDArray[Any], cell: Cell) -> None:
+                if turns:
+                    turns.read(cell, lambda: self.samples.read_into(rows, cell))
+                else:
+                    self.samples.read_into(rows, cell)
 
             def begin(place: int) -> list[Future[None]]:
                 """Have a window read by the pool."""
                 cells, rows = windows[place], held[place % WINDOWS_HELD]
                 ends = np.cumsum([len(cell.positions) for cell in cells])
                 return [
-                    pool.submit(self.samples.read_into, rows[end - len(cell.positions) : end], cell)
+                    pool.submit(read, rows[end - len(cell.positions) : end], cell)
                     for cell, end in zip(cells, ends, strict=True)
                 ]
 
             ahead = deque(begin(place) for place in range(min(WINDOWS_HELD - 1, len(windows))))
             for place, window in enumerate(windows):
-                for read in ahead.popleft():
-                    read.result()
+                for reading in ahead.popleft():
+                    reading.result()
                 if place + WINDOWS_HELD - 1 < len(windows):
                     ahead.append(begin(place + WINDOWS_HELD - 1))
                 yield window, held[place % WINDOWS_HELD][: _samples(window)]
@@ -248,19 +258,54 @@ def _rank() -> tuple[int, int]:
 
 
 def _units(cells: list[Cell], parts: int) -> list[list[Cell]]:
-    """Return the cells of each group; each cell by itself where the groups are too few to be dealt evenly."""
-    groups = _by_group(cells)
-    return groups if parts == 1 or len(groups) >= GROUPS_A_PART * parts else [[cell] for cell in cells]
+    """Return what is dealt as a whole: groups, halved where they have far more samples than a part's fair share.
+
+    What a group is made of is read by each part that has some of it, so no more than must be are cut.
+    """
+    units = _by_group(cells)
+    if parts == 1:
+        return units
+    share = _samples(cells) / parts
+    whole: list[list[Cell]] = []
+    while units:
+        unit = units.pop()
+        if len(unit) > 1 and _samples(unit) > FAIR * share:
+            units += [unit[: len(unit) // 2], unit[len(unit) // 2 :]]
+        else:
+            whole.append(unit)
+    return whole
 
 
 def _shuffled(units: list[list[Cell]], drawn: np.random.Generator) -> list[Cell]:
-    """Return the cells of some units, those of a few groups shuffled together: what a group is made of is read once."""
+    """Return the cells of some units, those of a few groups shuffled together: they have one turn."""
     groups = _by_group([cell for unit in units for cell in unit])
     order: list[Cell] = []
-    for first in range(0, len(groups), CELLS_AT_ONCE):
+    for turn, first in enumerate(range(0, len(groups), CELLS_AT_ONCE)):
         held = [cell for group in groups[first : first + CELLS_AT_ONCE] for cell in group]
-        order += [held[place] for place in drawn.permutation(len(held))]
+        order += [replace(held[place], turn=turn) for place in drawn.permutation(len(held))]
     return order
+
+
+class _Turns:
+    """Lets cells be read turn by turn: features that are made on the fly are kept for the groups of one turn."""
+
+    def __init__(self, cells: Iterable[Cell]) -> None:
+        self._left = Counter(cell.turn for cell in cells)
+        self._order = sorted(self._left)
+        self._changed = threading.Condition()
+
+    def read(self, cell: Cell, work: Callable[[], None]) -> None:
+        """Do the work of a cell once that of earlier turns is done; cells must come in the order of their turns."""
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._order[0] == cell.turn)
+            work()
+        finally:
+            with self._changed:
+                self._left[cell.turn] -= 1
+                while self._order and not self._left[self._order[0]]:
+                    self._order.pop(0)
+                self._changed.notify_all()
 
 
 def _by_group(cells: list[Cell]) -> list[list[Cell]]:

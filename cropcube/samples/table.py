@@ -47,6 +47,7 @@ METRES_PER_DEGREE = 111_320.0
 class TableSource:
     """Inputs of samples that lie in memory."""
 
+    in_turns = False
     name: str
     "The file."
     values_NBS: NDArray[np.float32]

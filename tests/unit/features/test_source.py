@@ -94,32 +94,93 @@ def test_samples_are_the_same_either_way(project, spec):
     np.testing.assert_array_equal(made.inputs(scaling), stored.inputs(scaling))
 
 
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_every_chunk_of_the_cube_is_read_once_a_pass(project, monkeypatch, shuffled):
-    pytest.importorskip("torch")
-    from cropcube.samples.stream import AsTheyAre, SampleStream
-
-    spec = SPECS[0]
-    _, made = sources(project, spec)
-    samples = some_samples(project, spec, made)
-    _, made = sources(project, spec)  # with nothing kept
-    samples = Samples(OnGrid(made), samples.layout, samples.index, samples.legend)
-    reads: Counter[tuple[object, ...]] = Counter()
+@pytest.fixture
+def reads(monkeypatch):
+    """How often each chunk of a cube was read."""
+    counted: Counter[tuple[object, ...]] = Counter()
     chunks_of = shards._chunks_of
 
     def counting(descriptor, path, *rest):
         found = chunks_of(descriptor, path, *rest)
         if "tiles" not in path.parts:
-            reads.update((path, *chunk.data.args[1:]) for chunk in found)
+            counted.update((path, *chunk.data.args[1:]) for chunk in found)
         return found
 
     monkeypatch.setattr(shards, "_chunks_of", counting)
+    return counted
+
+
+def with_nothing_kept(project, samples):
+    """The same samples from a source that has not made anything yet."""
+    made = MadeFeatures(CubeObserving(Store.open(project.cube_path)), SPECS[0], SEASON)
+    return Samples(OnGrid(made), samples.layout, samples.index, samples.legend)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_every_chunk_of_the_cube_is_read_once_a_pass(project, reads, shuffled):
+    pytest.importorskip("torch")
+    from cropcube.samples.stream import AsTheyAre, SampleStream
+
+    samples = with_nothing_kept(project, some_samples(project, SPECS[0], sources(project, SPECS[0])[1]))
+    reads.clear()
     scaling = reflectance_scaling(3)
     for _ in SampleStream(samples, AsTheyAre(scaling)).loader(1) if shuffled else samples.batches(scaling, 64):
         pass
     assert len({cell.group for cell in samples.cells()}) == 4
     assert len(reads) == 11 * (16 + 4 + 4)
     assert set(reads.values()) == {1}
+
+
+@pytest.fixture(scope="module")
+def many_cells(tmp_path_factory):
+    """A cube of more than sixteen tiles of one cell each, and samples of all of them."""
+    root = tmp_path_factory.mktemp("many") / "project"
+    made = make_project(root, tile_px=96, bands=("B04", "B08", "B11"), region=(4.05, 50.74, 4.1, 50.775))
+    tiles = list(made.spec.grid.tiles())
+    assert len(tiles) > 16
+    rows, cols = (axis.ravel() for axis in np.mgrid[0:96:5, 0:96:5])
+    row, col = (
+        np.concatenate([start + axis for start in starts])
+        for axis, starts in ((rows, [t.box(10).row for t in tiles]), (cols, [t.box(10).col for t in tiles]))
+    )
+    index = SampleIndex.of(tiles[0].lattice.name, row, col, 1 + (row + col) % 2)
+    source = MadeFeatures(CubeObserving(Store.open(made.cube_path)), SPECS[0], SEASON)
+    layout = InputLayout.of(SPECS[0], SEASON, made.spec.sensor)
+    return made, len(tiles), Samples(OnGrid(source), layout, index, Legend.parse("1,a\n2,b"))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 8])
+@pytest.mark.parametrize("threads", [1, 16])
+def test_chunks_are_read_once_for_any_number_of_threads_and_ranks(many_cells, reads, threads, ranks):
+    pytest.importorskip("torch")
+    from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions
+
+    project, tiles, samples = many_cells
+    seen = 0
+    for rank in range(ranks):
+        # Each rank is a process with a source of its own, whose windows are of a few squares.
+        options = StreamOptions(threads=threads, rank=(rank, ranks), buffer_bytes=1 << 20)
+        stream = SampleStream(with_nothing_kept(project, samples), AsTheyAre(reflectance_scaling(3)), options)
+        seen += sum(len(batch.classes) for batch in stream.loader(0))
+    assert seen == len(samples.index)
+    assert len(reads) == 11 * 3 * tiles
+    assert set(reads.values()) == {1}
+
+
+def test_ranks_share_a_cell_only_where_there_are_fewer_cells_than_ranks(project, reads):
+    pytest.importorskip("torch")
+    from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions
+
+    samples = some_samples(project, SPECS[0], sources(project, SPECS[0])[0])
+    reads.clear()
+    sizes = []
+    for rank in range(8):
+        part, options = with_nothing_kept(project, samples), StreamOptions(rank=(rank, 8))
+        stream = SampleStream(part, AsTheyAre(reflectance_scaling(3)), options)
+        sizes.append(sum(len(batch.classes) for batch in stream.loader(0)))
+    assert sum(sizes) == len(samples)
+    assert max(sizes) < 1.5 * min(sizes)
+    assert set(reads.values()) == {2}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
