@@ -10,6 +10,8 @@ import numpy as np
 from cropcube.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -33,16 +35,18 @@ class Scores:
     """Scores over all classes."""
 
     confusion: tuple[tuple[int, ...], ...]
-    "[truth][predicted], rows and columns in the legend's order."
+    "[truth][predicted], rows and columns in the legend's order; summed over the repeats."
     overall_accuracy: float
     macro_f1: float
     "Mean F1 over the classes present in the truth."
     classes: tuple[ClassScore, ...]
+    repeats: int = 1
+    "How often the same samples were scored; the other figures are means over them."
 
     @property
     def samples(self) -> int:
         """Number of samples scored."""
-        return sum(map(sum, self.confusion))
+        return sum(map(sum, self.confusion)) // self.repeats
 
     def as_json(self) -> dict[str, Any]:
         """Return a JSON-ready record; nan becomes None."""
@@ -107,6 +111,27 @@ def scores(counts: NDArray[np.int64], names: tuple[str, ...]) -> Scores:
 def score(truth: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], names: tuple[str, ...]) -> Scores:
     """Return the scores of predicted against true classes (from 0), (N,)."""
     return scores(confusion(truth, predicted, len(names)), names)
+
+
+def mean_of(repeats: Sequence[Scores]) -> Scores:
+    """Return the means of scores of the same samples, with the sum of their confusion matrices.
+
+    A precision that is not defined in some of them is the mean over the others.
+    """
+    classes = []
+    for of_class in zip(*(found.classes for found in repeats), strict=True):
+        precision = [entry.precision for entry in of_class if not np.isnan(entry.precision)]
+        recall, f1 = (float(np.mean([getattr(entry, name) for entry in of_class])) for name in ("recall", "f1"))
+        mean = float(np.mean(precision)) if precision else float("nan")
+        classes.append(ClassScore(of_class[0].name, mean, recall, f1, of_class[0].support))
+    total = np.sum([found.confusion for found in repeats], axis=0)
+    return Scores(
+        confusion=tuple(tuple(int(count) for count in row) for row in total),
+        overall_accuracy=float(np.mean([found.overall_accuracy for found in repeats])),
+        macro_f1=float(np.mean([found.macro_f1 for found in repeats])),
+        classes=tuple(classes),
+        repeats=len(repeats),
+    )
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

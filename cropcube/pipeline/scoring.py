@@ -13,7 +13,7 @@ from cropcube.errors import InvalidInputError, UsageError
 from cropcube.model.classifier import classify
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
-from cropcube.model.metrics import score
+from cropcube.model.metrics import mean_of, score
 from cropcube.report.accuracy import Accuracy
 from cropcube.samples.index import NO_FIELD, SETS
 from cropcube.samples.places import BLOCKS, FIELD, SplitRule, with_patches
@@ -156,12 +156,12 @@ def over_folds(contest: Contest, kind: str, count: int, seeds: int = 1) -> Accur
     basis = (
         f"{NAMES[kind]}, fitted anew {count} times, each time without one of {count} groups of {contest.split} and "
         f"tested on it: {len(samples):,} labelled pixels in {groups} of them, pooled"
-        + (f"; all of it with {seeds} seeds." if seeds > 1 else ".")
+        + (f"; all of it with {seeds} seeds, whose means these figures are." if seeds > 1 else ".")
     )
     unlearnt = _names(samples, np.unique(np.concatenate([lacking for _, _, lacking in runs])))
     untestable = _names(samples, lone.astype(np.int64) - 1)
     return Accuracy(
-        NAMES[kind], basis, repeats[0], groups, contest.split,
+        NAMES[kind], basis, mean_of(repeats), groups, contest.split,
         unlearnt=unlearnt, untestable=untestable, repeats=repeats, folds=by_fold,
         cut=sum(cut_patches(index, runs[0][1] == fold) for fold in range(count)),
     )  # fmt: skip

@@ -56,7 +56,7 @@ class Accuracy:
     basis: str
     "On which pixels, in a sentence."
     scores: Scores
-    "Over the classes of the legend."
+    "Over the classes of the legend; of several seeds their means."
     blocks: int = 0
     "Places that the test pixels lie in; 0 where they were not split by places."
     place_words: str = ""
@@ -70,7 +70,7 @@ class Accuracy:
     cut: int = 0
     "Scored pixels in a connected patch of their class that was learnt from as well, where no fields are known."
     repeats: tuple[Scores, ...] = ()
-    "Scores of every seed, the first of them `scores`; empty where nothing was repeated."
+    "Scores of every seed; empty where nothing was repeated."
     folds: tuple[Scores, ...] = ()
     "Scores of every fold that was tested, those of several seeds one after another; empty without folds."
 

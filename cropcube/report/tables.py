@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cropcube.report.accuracy import Accuracy
+    from cropcube.report.accuracy import Accuracy, Spread
 
 DASH = "–"
 
@@ -23,10 +23,15 @@ def headline(accuracy: Accuracy) -> str:
     """Return the figures that are read first."""
     found = accuracy.intervals
     overall, macro = (found.overall_accuracy, found.macro_f1) if found else (None, None)
+    within = [f"95 % interval {100 * overall.low:.0f} to {100 * overall.high:.0f} %"] if overall else []
+    macro_within = [f"95 % interval {macro}"] if macro else []
+    if (spread := accuracy.overall_accuracy.deviation) is not None:
+        within.insert(0, f"± {100 * spread:.1f} over the seeds")
+    if (spread := accuracy.macro_f1.deviation) is not None:
+        macro_within.insert(0, f"± {spread:.3f} over the seeds")
     cells = (
-        (percent(accuracy.scores.overall_accuracy), "overall accuracy",
-         f"95 % interval {100 * overall.low:.0f} to {100 * overall.high:.0f} %" if overall else ""),
-        (_score(accuracy.scores.macro_f1), "macro-F1", f"95 % interval {macro}" if macro else ""),
+        (percent(accuracy.scores.overall_accuracy), "overall accuracy", "; ".join(within)),
+        (_score(accuracy.scores.macro_f1), "macro-F1", "; ".join(macro_within)),
         (f"{accuracy.scores.samples:,}", "pixels tested", ""),
         (f"{accuracy.tested_classes} of {len(accuracy.scores.classes)}", "classes tested", ""),
     )  # fmt: skip
@@ -105,14 +110,24 @@ def _class_table(accuracy: Accuracy) -> str:
     found = accuracy.intervals
     between = [str(each) if each else DASH for each in found.f1] if found else []
     rows = [
-        (c.name, _score(c.precision), _score(c.recall), _score(c.f1), *between[place : place + 1], f"{c.support:,}")
+        (c.name, _score(c.precision), _score(c.recall), _spread(c.f1, accuracy.class_f1(place)),
+         *between[place : place + 1], f"{c.support:,}")
         for place, c in enumerate(accuracy.scores.classes)
-    ]
+    ]  # fmt: skip
     macro = [str(found.macro_f1 or DASH)] if found else []
-    rows.append(("Mean of the tested classes (macro)", "", "", _score(accuracy.scores.macro_f1), *macro, ""))
+    mean = _spread(accuracy.scores.macro_f1, accuracy.macro_f1)
+    rows.append(("Mean of the tested classes (macro)", "", "", mean, *macro, ""))
     column = ["95 % interval"] if found else []
     head = ("Class", "Precision (user’s)", "Recall (producer’s)", "F1", *column, "Test pixels")
-    return table(head, rows, f"Scores by class; overall accuracy {percent(accuracy.scores.overall_accuracy)}")
+    over = f", means over {seeds} seeds ± standard deviation" if (seeds := accuracy.scores.repeats) > 1 else ""
+    overall = percent(accuracy.scores.overall_accuracy)
+    return table(head, rows, f"Scores by class{over}; overall accuracy {overall}")
+
+
+def _spread(mean: float, spread: Spread | None) -> str:
+    """Return a score with its standard deviation over the seeds, where there are several."""
+    deviation = spread.deviation if spread else None
+    return _score(mean) if deviation is None else f"{_score(mean)} ± {deviation:.3f}"
 
 
 def _about_intervals(accuracy: Accuracy) -> str:
@@ -139,9 +154,11 @@ def _matrix(accuracy: Accuracy) -> str:
         total = max(sum(counts), 1)
         cells = "".join(_matrix_cell(count / total, count) for count in counts)
         rows.append(f"<tr><th scope=row>{escape(name)}</th>{cells}</tr>")
+    over = f" summed over {seeds} seeds" if (seeds := accuracy.scores.repeats) > 1 else ""
     return (
         "<div class=scroll><table class=matrix><caption>Confusion matrix: rows are the labels, columns what the "
-        f"classifier said; pixels, shaded by their share of the row</caption><thead><tr><td></td>{head}</tr></thead>"
+        f"classifier said; pixels{over}, shaded by their share of the row</caption>"
+        f"<thead><tr><td></td>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

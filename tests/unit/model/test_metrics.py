@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from cropcube.errors import InvalidInputError
-from cropcube.model.metrics import confusion, score
+from cropcube.model.metrics import confusion, mean_of, score
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -47,3 +47,19 @@ def test_no_truth_gives_no_score():
 def test_classes_out_of_range_are_refused(truth, predicted):
     with pytest.raises(InvalidInputError):
         confusion(np.array(truth), np.array(predicted), 2)
+
+
+def test_means_over_repeats_are_those_of_their_figures():
+    truth = np.array([0, 0, 1, 1, 2])
+    said = ([0, 0, 1, 0, 0], [0, 1, 1, 1, 0])
+    repeats = [score(truth, np.array(one), ("a", "b", "c")) for one in said]
+    found = mean_of(repeats)
+    assert (found.repeats, found.samples) == (2, 5)
+    assert found.overall_accuracy == pytest.approx((3 / 5 + 3 / 5) / 2)
+    assert found.macro_f1 == pytest.approx(np.mean([one.macro_f1 for one in repeats]))
+    a, b, c = found.classes
+    assert (a.recall, a.support) == (pytest.approx((1 + 1 / 2) / 2), 2)
+    assert a.precision == pytest.approx((2 / 4 + 1 / 2) / 2)
+    assert b.precision == pytest.approx((1 + 2 / 3) / 2)
+    assert (c.precision, c.recall, c.f1) == (0, 0, 0)
+    assert found.confusion == ((3, 1, 0), (1, 3, 0), (2, 0, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.model.checkpoint import load_samples, read_card
@@ -62,9 +63,19 @@ def test_the_figures_of_the_page_are_those_for_machines(project):
     page.feed(summary.files.report.read_text(encoding="utf-8"))
     words, figures = " ".join(page.texts), summary.as_dict()
     assert f"{100 * figures['overall_accuracy']:.1f} %" in words
+    spread = figures["spread"]
+    assert figures["overall_accuracy"] == pytest.approx(np.mean(spread["overall_accuracy"]["values"]))
+    assert figures["macro_f1"] == pytest.approx(spread["macro_f1"]["mean"])
+    assert f"± {100 * spread['overall_accuracy']['deviation']:.1f} over the seeds" in words
+    assert "pixels summed over 2 seeds" in words
+    assert np.sum(figures["confusion"]) == 2 * figures["samples"]
     for row, entry in zip(figures["confusion"], figures["classes"], strict=True):
         assert " ".join([entry["name"], *(f"{count:,}" for count in row)]) in words
-        assert " ".join([entry["name"], *(f"{entry[score]:.3f}" for score in ("precision", "recall", "f1"))]) in words
+        assert figures["samples"] >= entry["support"] == sum(row) // 2
+        of_class = spread["f1"][entry["name"]]
+        assert entry["f1"] == pytest.approx(of_class["mean"])
+        scores = [f"{entry[score]:.3f}" for score in ("precision", "recall", "f1")]
+        assert " ".join([entry["name"], *scores, "±", f"{of_class['deviation']:.3f}"]) in words
     macro = figures["intervals"]["macro_f1"]
     assert len(macro["values"]) == 6
     assert f"{macro['low']:.2f} to {macro['high']:.2f}" in words
