@@ -154,7 +154,8 @@ class FitOptions:
 
 def settings_words(options: Mapping[str, Any]) -> str:
     """Return the settings of a model's card in words: `seed 0, width 48, augment half`."""
-    return ", ".join(f"{name.replace('_', ' ')} {_word(name, value)}" for name, value in options.items())
+    told = {name: value for name, value in options.items() if name != "best_epoch" or value}
+    return ", ".join(f"{name.replace('_', ' ')} {_word(name, value)}" for name, value in told.items())
 
 
 def _word(name: str, value: Any) -> str:

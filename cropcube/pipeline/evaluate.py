@@ -166,7 +166,9 @@ def evaluate(
         notes.append(OTHER_MODEL)
     digests = (("Model", digest_of(card)), ("Labels", card.labels.digest), ("Project", project.spec.digest))
     said, source = command("evaluate", options), judged.source_if_any
-    files = write_report(ReportInput(project, card, index, legend, accuracies, digests, judged.layout, source, said))
+    name = options.model.name if options.model else ""
+    content = ReportInput(project, card, index, legend, accuracies, digests, judged.layout, source, said, name)
+    files = write_report(content)
     return EvaluateSummary(accuracies[0], accuracies[1:], files, options.folds, tuple(notes))
 
 

@@ -135,6 +135,8 @@ def read_labels(given: LabelFiles, legend: Legend, spec: ProjectSpec, known_only
         raise InvalidInputError(
             f"no file of labels has a field {' or '.join(map(repr, idle))}", "Leave it out, or mend its name."
         )
+    if any(labels.features for labels in files):
+        given.rules.refuse_idle(frozenset().union(*(labels.geometry for labels in files)))
     return ReadLabels(files, lay(files, legend, spec.grid, spec.region, known_only))
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.model_card import ModelCard
 
+LARGEST = 65535
+"""Of what a cube holds."""
+
 
 def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayout:
     """Return how the project's features become the model's inputs.
@@ -47,6 +50,12 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
     if largest < FRACTION:
         raise ModelMismatchError(
             f"{model_path} scales reflectance as a fraction (values of about {largest:.2g}); here it is x 10000", make
+        )
+    if largest > LARGEST:
+        raise ModelMismatchError(
+            f"{model_path} scales reflectance with values of about {largest:.2g}; here it is x 10000, "
+            f"at most {LARGEST:,}",
+            make,
         )
     season = project.spec.season
     steps, window = tuple(str(step) for step in spec.steps(season)), (0, 0)

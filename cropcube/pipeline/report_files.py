@@ -60,6 +60,8 @@ class ReportInput:
     "The features that the model takes; None where they are not there any more."
     command: str
     "That makes the report."
+    model: str = ""
+    "Name of the model's folder, where it is not the project's own."
 
 
 @dataclass(frozen=True)

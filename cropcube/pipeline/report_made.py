@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from cropcube.model.fit_options import settings_words
 from cropcube.pipeline.build_summary import tally
 from cropcube.pipeline.commands import build_command, file_name, predict_commands
 from cropcube.pipeline.map_records import STAGE
+from cropcube.pipeline.model_check import digest_of, is_of_other_model
 from cropcube.pipeline.provenance import follow
 from cropcube.pipeline.scoring import NAMES
 from cropcube.pipeline.sources import features_command
@@ -80,9 +82,12 @@ def made_section(content: ReportInput) -> Section:
         ("Software", ", ".join(f"{name} {version}" for name, version in sorted(card.versions.items()))),
         *((f"{name} digest", value) for name, value in content.digests),
     ]  # fmt: skip
+    of_model = f" --model {shlex.quote(content.model)}" if content.model else ""
     mapped = predict_commands(project) if Store.exists(project.map_path) else ()
+    if not is_of_other_model(project, digest_of(card)):
+        mapped = tuple(told + of_model for told in mapped)
     stored = features_command(spec) if Store.exists(project.features_path(card.feature)) else ""
-    told = (build_command(project), stored, card.command, *mapped, content.command)
+    told = (build_command(project), stored, card.command and card.command + of_model, *mapped, content.command)
     return Section("How it was made", facts=tuple(facts), commands=tuple(filter(None, told)), closing=(_TOLD,))
 
 

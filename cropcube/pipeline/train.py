@@ -15,7 +15,7 @@ from cropcube.domain.model_card import CLASSIFIERS, ModelCard
 from cropcube.domain.model_window import ALL, GROWING, ModelWindow
 from cropcube.domain.words import counted
 from cropcube.errors import InvalidInputError, MissingError, UsageError
-from cropcube.model.augment import AUGMENTATIONS, TimeSpan
+from cropcube.model.augment import AUGMENTATIONS, TimeSpan, suited
 from cropcube.model.baselines import majority_accuracy
 from cropcube.model.calibration import calibrate
 from cropcube.model.checkpoint import load_model, load_samples, save_model
@@ -324,6 +324,13 @@ def notes_of_settings(job: TrainingSet, options: TrainOptions) -> tuple[str, ...
     changes = options.fit.augment
     if changes not in (None, AUGMENTATIONS["default"]) and TimeSpan.of(job.samples.layout) is None:
         said.append(f"what the model sees of {feature} is no series in time, so --augment changes nothing")
+    span = TimeSpan.of(job.samples.layout)
+    allowed = suited(changes, span)
+    if changes and allowed and allowed.scale_days < changes.scale_days:
+        said.append(
+            f"the ends of samples are moved by at most {counted(allowed.scale_days, 'day')}, not "
+            f"{changes.scale_days}: a quarter of the model's window of {span.days if span else 0:.0f} days"
+        )
     published = all(getattr(options.fit, name) == value for name, value in RECIPES["paper"].fit.items())
     if published and (job.spec.kind != "median" or (job.spec.window_days, steps) != (5, 43)):
         said.append(

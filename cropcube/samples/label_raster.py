@@ -32,6 +32,7 @@ class RasterLabels:
     """
 
     label_field = ""
+    geometry: frozenset[str] = frozenset()
     features = 0
 
     def __init__(self, path: Path, legend: Legend, crs: str, bounds: tuple[float, float, float, float]) -> None:

@@ -30,6 +30,9 @@ SHARE = 0.5
 M2_PER_HA = 10_000
 
 
+POINTS, POLYGONS = "points", "polygons"
+
+
 @dataclass(frozen=True)
 class LabelRules:
     """Rules for the features of vector files; rasters have none of this."""
@@ -52,6 +55,21 @@ class LabelRules:
             value, name = getattr(self, option), option.rsplit("_", 1)[0].replace("_", "-")
             if not 0 <= value < 1e6:
                 raise InvalidInputError(f"--{name} {value:g} cannot be used", "Give 0 or more.")
+
+    def refuse_idle(self, geometry: frozenset[str]) -> None:
+        """Refuse rules for points where there are but polygons, and the other way round.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming the rule.
+        """
+        for option, needed in (("erode_m", POLYGONS), ("radius_m", POINTS), ("min_area_ha", POLYGONS)):
+            if getattr(self, option) and needed not in geometry:
+                name = option.rsplit("_", 1)[0].replace("_", "-")
+                raise InvalidInputError(
+                    f"--{name} is a rule for {needed}; the labels are {' and '.join(geometry)}", "Leave it out."
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the rules that differ from the usual ones, JSON-ready."""

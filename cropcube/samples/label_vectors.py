@@ -9,11 +9,14 @@ import numpy as np
 import shapely
 from pyproj import Transformer
 
+from cropcube.domain.legend import CODE_HEADINGS
 from cropcube.errors import InvalidInputError
 from cropcube.samples.label_rules import (
     BACKWARDS,
     NOTHING_LEFT,
     OUT_OF_SEASON,
+    POINTS,
+    POLYGONS,
     TOO_SMALL,
     LabelRules,
     in_season,
@@ -41,8 +44,11 @@ class VectorLabels:
     Use `read`.
     """
 
-    def __init__(self, path: Path, label_field: str, frame: gpd.GeoDataFrame, counts: Mapping[str, int]) -> None:
-        self.path, self.label_field, self._frame, self._counts = path, label_field, frame, counts
+    def __init__(
+        self, path: Path, label_field: str, geometry: frozenset[str], frame: gpd.GeoDataFrame, counts: Mapping[str, int]
+    ) -> None:
+        self.path, self.label_field, self.geometry = path, label_field, geometry
+        self._frame, self._counts = frame, counts
         self._shapes = frame.geometry.to_numpy()
         self._numbers, self._unlisted = _numbered(frame[_ROW].to_numpy(), frame[_SAID].to_numpy())
         self._tree = shapely.STRtree(self._shapes)
@@ -76,7 +82,9 @@ class VectorLabels:
         dates = ((OUT_OF_SEASON, valid | backwards), (BACKWARDS, ~backwards))
         reasons = (*dates, (TOO_SMALL, large), (NOTHING_LEFT, left))
         counts |= {reason: int((~kept).sum()) for reason, kept in reasons if not kept.all()}
-        return cls(path, label_field, frame[large].set_geometry(ground)[left], counts)
+        polygons = shapely.get_dimensions(frame.geometry.to_numpy()) == 2
+        geometry = frozenset(POLYGONS if polygon else POINTS for polygon in polygons.tolist())
+        return cls(path, label_field, geometry, frame[large].set_geometry(ground)[left], counts)
 
     @property
     def features(self) -> int:
@@ -194,13 +202,16 @@ def _numbered(rows: NDArray[np.uint8], said: NDArray[Any]) -> tuple[NDArray[np.i
 
 
 def _fields(path: Path, frame: gpd.GeoDataFrame, wanted: tuple[str, ...]) -> list[str]:
-    """Return the wanted fields that the file has; without any wanted, the only one there is."""
+    """Return the wanted fields that the file has; without any wanted, the only one there is, or those called codes."""
     names = [str(name) for name in frame.columns if name not in (frame.geometry.name, _ROW, _SAID)]
     places = {"lon", "lat", "longitude", "latitude", "start_date", "end_date"}
     candidates = [name for name in names if name.lower() not in places]
     if not wanted and len(candidates) == 1:
         return candidates
     found = [name for name in wanted if name in names]
+    if not wanted:
+        # A fiboa file has an identifier and its crop as code and name: codes are what a legend knows.
+        found = [name for heading in CODE_HEADINGS for name in names if name.casefold() == heading]
     if found:
         return found
     listed = " or ".join(repr(name) for name in wanted)

@@ -61,6 +61,8 @@ class Labels(Protocol):
 
     path: Path
     label_field: str
+    geometry: frozenset[str]
+    "What its features are, of `POINTS` and `POLYGONS`; empty for a raster."
 
     @property
     def features(self) -> int:

@@ -13,6 +13,7 @@ from cropcube_cli.options import JsonOption
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cropcube.domain.model_card import LabelSource
     from cropcube.pipeline.show_model import ShownModel
 
 
@@ -42,6 +43,7 @@ def _render(console: Console, found: ShownModel) -> None:
         ("gaps", card.gap_fill),
         ("learnt in", f"{card.region}, {card.season}"),
         ("labels", f"{card.labels.file} {card.labels.label_field}".strip()),
+        *_label_rows(card.labels),
         ("split", f"{card.split.words}, seed {card.split.seed}"),
         ("settings", settings_words(card.options)),
         ("made with", ", ".join(f"{name} {version}" for name, version in sorted(card.versions.items()))),
@@ -68,6 +70,20 @@ def _render(console: Console, found: ShownModel) -> None:
         )
     for limit in found.limits:
         console.print(f"limit: {limit}", markup=False)
+
+
+def _label_rows(labels: LabelSource) -> list[tuple[str, str]]:
+    """Return the rules that labels were taken by, and how many were read and left out."""
+    rules = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in labels.rules.items())
+    read = f"{labels.features['read']:,} read" if "read" in labels.features else ""
+    left = [f"{count:,} {why}" for why, count in labels.features.items() if why != "read" and count]
+    pixels = [f"{count:,} {why}" for why, count in labels.dropped.items() if count]
+    rows = [
+        ("label rules", rules),
+        ("label features", "; ".join(filter(None, (read, "left out: " + ", ".join(left) if left else "")))),
+        ("pixels left out", ", ".join(pixels)),
+    ]
+    return [(name, words) for name, words in rows if words]
 
 
 def _two(value: float | None) -> str:

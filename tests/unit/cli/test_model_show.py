@@ -35,6 +35,19 @@ def test_a_model_is_shown_to_people(project):
     assert "elsewhere, score it on labels of that place first" in " ".join(found.stdout.split())
 
 
+def test_what_labels_were_taken_by_and_how_many_is_shown(project, tmp_path):
+    shutil.copytree(project.model_path, tmp_path / "model")
+    card = read_card(project.model_path)
+    labels = replace(
+        card.labels, rules={"erode_m": 10.0}, features={"read": 1234, "too small": 5}, dropped={"never observed": 67}
+    )
+    (tmp_path / "model" / CARD_NAME).write_text(replace(card, labels=labels).to_json())
+    found = CliRunner().invoke(make_app(), ["model", "show", str(tmp_path / "model")], env={"COLUMNS": "200"})
+    for words in ("erode m 10.0", "1,234 read; left out: 5 too small", "67 never observed"):
+        assert words in found.stdout
+    assert "best epoch" not in found.stdout  # a forest has none
+
+
 def test_json_holds_the_whole_card(project):
     found = CliRunner().invoke(make_app(), ["model", "show", str(project.model_path), "--json"])
     said = json.loads(found.stdout)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from cropcube.cube.ledger import Ledger, Record
-from cropcube.model.checkpoint import load_samples, read_card
+from cropcube.model.checkpoint import CARD_NAME, load_samples, read_card
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.report_sections import detail_box, label_picture
 from cropcube.pipeline.report_words import hectares_text
@@ -80,6 +83,25 @@ def test_the_figures_of_the_page_are_those_for_machines(project):
     assert len(macro["values"]) == 6
     assert f"{macro['low']:.2f} to {macro['high']:.2f}" in words
     assert "cropcube evaluate --folds 3 --seeds 2" in words
+
+
+def commands_of(project, **options):
+    page = evaluate(project.root, EvaluateOptions(**options)).files.report.read_text()
+    told = html.unescape(page[page.index("cropcube build") :]).split("</pre>")[0]
+    return {line.split()[1]: line for line in told.splitlines() if line.startswith("cropcube ")}
+
+
+def test_commands_of_another_model_name_it(project, tmp_path):
+    folder = tmp_path / "other model"
+    shutil.copytree(project.model_path, folder)
+    told = commands_of(project, model=folder)
+    assert told["predict"] == "cropcube predict --model 'other model'"
+    assert told["evaluate"] == "cropcube evaluate --model 'other model'"
+    card = replace(read_card(folder), command="cropcube train --labels fields.gpkg")
+    (folder / CARD_NAME).write_text(card.to_json())
+    told = commands_of(project, model=folder)
+    assert told["train"] == "cropcube train --labels fields.gpkg --model 'other model'"
+    assert not any("--model" in line for line in commands_of(project).values())
 
 
 def test_failed_reads_are_told_without_folders_and_secrets(project):

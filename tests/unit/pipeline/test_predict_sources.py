@@ -374,10 +374,10 @@ def without_first(tensors):
     return tensors
 
 
-def scale_fractions(folder: Path) -> None:
-    """Have a model scale as if the cube held fractions, with a card that vouches for it."""
+def scale(folder: Path, mean: float, deviation: float) -> None:
+    """Have a model scale as if the cube held such values, with a card that vouches for it."""
     card = read_card(folder)
-    parts = (tuple((value,) for _ in card.bands) for value in (0.2, 0.1))
+    parts = (tuple((value,) for _ in card.bands) for value in (mean, deviation))
     (folder / "card.json").write_text(replace(card, scaling=Scaling("standard", *parts)).to_json())
 
 
@@ -390,7 +390,8 @@ SPOILT = {
     ),
     "another sensor": lambda f: (f / "card.json").write_text(replace(read_card(f), sensor="emit-l2a").to_json()),
     "other bands": lambda f: (f / "card.json").write_text(replace(read_card(f), bands=("B02", "B08", "B12")).to_json()),
-    "another scaling": lambda f: scale_fractions(f),
+    "scaling of fractions": lambda f: scale(f, 0.2, 0.1),
+    "scaling of what no cube holds": lambda f: scale(f, 5e6, 1e6),
     "other steps": lambda f: (f / "card.json").write_text(replace(read_card(f), steps=("a", "b")).to_json()),
 }
 

@@ -23,6 +23,7 @@ from cropcube.pipeline.model_check import check_fit
 from cropcube.pipeline.train import train
 from cropcube.pipeline.training_set import SHARED_FIELD, UNOBSERVED
 from cropcube.samples.index import LEFT_OUT, SETS
+from cropcube.samples.label_rules import LabelRules
 from cropcube.samples.labels import OVERLAP
 from cropcube.samples.places import SplitRule
 from cropcube.samples.read import OnGrid, Samples
@@ -78,6 +79,20 @@ def test_labels_lie_where_the_fields_are_and_dropped_ones_are_counted(project):
     assert (index.col % DARK_EVERY != 0).all()
     assert summary.card.labels.dropped[UNOBSERVED] > 50
     assert OVERLAP not in summary.card.labels.dropped
+
+
+@pytest.mark.parametrize("rule", [{"radius_m": 20.0}, {"erode_m": 10.0}, {"min_area_ha": 0.1}])
+def test_a_rule_for_which_there_is_no_label_is_refused(project, tmp_path, rule):
+    name = next(iter(rule)).rsplit("_", 1)[0].replace("_", "-")
+    path = project.root / "fields.gpkg"
+    if name != "radius":
+        frame = gpd.read_file(path)
+        path = tmp_path / "points.gpkg"
+        frame.set_geometry(frame.geometry.representative_point()).to_file(path)
+    held = "polygons" if name == "radius" else "points"
+    with pytest.raises(InvalidInputError, match=f"--{name} is a rule for .*; the labels are {held}"):
+        train(project.root, replace(options(project), labels=LabelFiles((path,), LabelRules(("crop",), **rule))))
+    assert not project.model_path.exists()
 
 
 def test_what_was_read_and_dropped_is_counted_remembered_and_shown(project, capsys):

@@ -280,6 +280,20 @@ def test_the_field_is_named_or_the_fields_are_listed(tmp_path):
         assert "crop, owner" in caught.value.next_step
 
 
+def test_of_a_fiboa_file_the_codes_are_taken(tmp_path):
+    """Columns of the fiboa specification 0.3 and its crop extension, as published files have them."""
+    columns = {
+        "id": ["a", "b"], "crop:code_list": ["https://fiboa.org/code/hcat.csv"] * 2, "crop:code": [1200, 9120],
+        "crop:name": ["wheat", "grass"], "determination:datetime": ["2019-05-01T00:00:00Z"] * 2, "area": [1.2, 3.4],
+    }  # fmt: skip
+    path = tmp_path / "fields.parquet"
+    gpd.GeoDataFrame(columns, geometry=[TILTED, HOLED], crs=32631).to_parquet(path)
+    labels = open_labels(path, LEGEND)
+    assert labels.label_field == "crop:code"
+    np.testing.assert_array_equal(laid_on(path)[0], laid_on(path, field="crop:code")[0])
+    assert laid_on(path, field="crop:code")[0].any()
+
+
 def test_features_without_a_class_are_left_out(tmp_path):
     path = write(tmp_path / "f.gpkg", [TILTED, HOLED], [1200.0, np.nan])
     assert set(np.unique(laid_on(path)[0])) == {0, 1}
