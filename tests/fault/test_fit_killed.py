@@ -4,6 +4,7 @@ import csv
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cropcube.errors import CropcubeError, MissingExtraError
 from cropcube.model.augment import Augmentation
-from cropcube.model.diary import LOG, WORK_FILE, WORK_LOG, Diary
+from cropcube.model.diary import LOG, TENSORBOARD, WORK_FILE, WORK_LOG, Diary
 from cropcube.model.fit import fit_classifier
 from cropcube.model.fit_options import FitOptions
 from tests.support.learning import break_down, make_project, make_samples, write_features
@@ -35,7 +37,7 @@ def say(epoch):
         os.kill(os.getpid(), signal.SIGKILL)
 samples = samples_of(Path(sys.argv[1]) / "project")
 fit_classifier("cropnet", OPTIONS, samples.of_set("train"), samples.of_set("validation"),
-               Diary(say, Path(sys.argv[1]) / "model", "this"))
+               Diary(say, Path(sys.argv[1]) / "model", "this", tensorboard=True))
 """
 
 
@@ -67,16 +69,22 @@ def test_killed_and_started_again_is_as_never_killed(samples, tmp_path, epoch):
     done = subprocess.run([sys.executable, "-c", PREPARED, str(tmp_path), str(epoch)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     folder, seen = tmp_path / "model", []
+    time.sleep(1.1)  # TensorBoard orders files by the second; another process takes longer to start
     assert (folder / WORK_FILE).exists()
-    again = fit(samples, Diary(seen.append, folder, "this"))
+    again = fit(samples, Diary(seen.append, folder, "this", tensorboard=True))
     assert [e.number for e in seen] == list(range(epoch + 1, 5))
     assert_same(again, fit(samples))
     with (folder / WORK_LOG).open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
     assert [float(row["validation_macro_f1"]) for row in rows] == [e.macro_f1 for e in again.history]
+    shown = EventAccumulator(str(folder / TENSORBOARD), purge_orphaned_data=True).Reload()
+    for name, figure in (("loss", "loss"), ("validation/macro-F1", "macro_f1")):
+        events = shown.Scalars(name)
+        assert [event.step for event in events] == [1, 2, 3, 4]
+        np.testing.assert_allclose([event.value for event in events], [getattr(e, figure) for e in again.history], 1e-6)
     Diary(None, folder, "this").end()
-    assert [path.name for path in folder.iterdir()] == [LOG]
+    assert sorted(path.name for path in folder.iterdir()) == [LOG, TENSORBOARD]
 
 
 def test_a_finished_fit_whose_model_was_not_saved_is_not_fitted_again(samples, tmp_path):

@@ -49,9 +49,18 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 @pytest.mark.slow
 def test_every_step_of_the_job_is_done(ran: tuple[Path, list[str]]) -> None:
     folder, said = ran
-    for name in ("cube.zarr", "features/median-15d.zarr", "model/card.json", "map.zarr", "report.html", "map.png"):
+    for name in (
+        "cube.zarr",
+        "features/median-15d.zarr",
+        "model/card.json",
+        "map.zarr",
+        "report.html",
+        "map.png",
+        "map.tif",
+    ):
         assert (folder / "first_map" / name).exists(), name
     assert "53 scenes, 212 observations of a tile, 0 failed reads" in said
+    assert any(line.startswith("GTiff, ") and line.endswith(" of 10 m, EPSG:32631") for line in said)
     forest = next(line for line in said if line.startswith("Random forest: overall accuracy"))
     assert float(forest.split()[4].rstrip(",")) > 0.8
     report = (folder / "first_map" / "report.html").read_text()
@@ -71,7 +80,7 @@ def test_the_series_are_those_of_the_crops(ran: tuple[Path, list[str]]) -> None:
 @pytest.mark.slow
 def test_every_picture_is_drawn(ran: tuple[Path, list[str]]) -> None:
     drawn = sorted(ran[0].glob("figure*.png"))
-    assert len(drawn) == sum("plt.subplots" in cell for cell in cells("code")) == 5
+    assert len(drawn) == sum("plt.subplots" in cell for cell in cells("code")) == 6
     assert all(picture.stat().st_size > 5_000 for picture in drawn)
 
 

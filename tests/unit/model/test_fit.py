@@ -234,6 +234,23 @@ def test_augmented_samples_are_learnt_and_what_was_held_is_said(samples):
     assert plain.history[0].held == 0
 
 
+@pytest.mark.parametrize("rule", ["none", "balanced"])
+def test_smoothed_labels_and_class_weights_are_in_the_loss_as_defined(samples, rule):
+    """Szegedy et al. 2016, section 7: a share of the label is spread evenly over all classes."""
+    options = replace(FAST, label_smoothing=0.2, class_weights=rule)
+    few = samples.select(np.flatnonzero((samples.classes != 0) | (np.arange(len(samples)) % 4 == 0)))
+    loss_of = _Fit(options, few, None, Diary()).loss_of
+    logits = np.random.default_rng(0).normal(0, 2, (50, 3))
+    truth = np.arange(50) % 3
+    weights = class_weights(few.counts(), rule).astype(np.float64)
+    target = 0.8 * np.eye(3)[truth] + 0.2 / 3
+    chance = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = -(weights * target * np.log(chance)).sum() / weights[truth].sum()
+    found = loss_of(torch.tensor(logits, dtype=torch.float32), torch.from_numpy(truth))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert rule == "none" or len(np.unique(weights)) > 1
+
+
 def test_fitting_stops_when_nothing_gets_better(samples, monkeypatch):
     order = iter([0.5, 0.6, 0.4, 0.6, 0.55, 0.9])
     monkeypatch.setattr(

@@ -69,7 +69,14 @@ def layers(root: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(
     ("spec", "classifier"),
-    [(MEDIAN, "cropnet"), (ANNUAL, "forest"), (ANNUAL, "cropnet"), (HARMONIC, "forest"), (HARMONIC, "cropnet")],
+    [
+        (MEDIAN, "cropnet"),
+        (MEDIAN, "boosting"),
+        (ANNUAL, "forest"),
+        (ANNUAL, "cropnet"),
+        (HARMONIC, "forest"),
+        (HARMONIC, "cropnet"),
+    ],
     ids=lambda value: getattr(value, "kind", value),
 )
 def test_every_source_gives_the_same_bytes(cube: Path, tmp_path: Path, spec, classifier: str) -> None:
@@ -98,6 +105,18 @@ def test_two_workers_of_a_bare_project_write_the_same_and_nothing_but_the_map(wh
     assert sorted(path.name for path in alone.root.iterdir()) == [
         "cropcube.toml", "ledger", "map.zarr", "model", "region.geojson", "scenes.parquet",
     ]  # fmt: skip
+
+
+def test_two_workers_map_several_tiles_with_cropnet_as_one_process_does(cube: Path, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(cube, root)
+    learn(root, MEDIAN, "cropnet")
+    assert predict(root, PredictOptions(), SERIAL).stage.count("done") > 3
+    alone = tree_bytes(root / "map.zarr")
+    shutil.rmtree(root / "map.zarr")
+    shutil.rmtree(root / "ledger" / "predict")
+    assert predict(root, PredictOptions(), RunOptions("local", workers=2, quiet=True)).stage.count("done") > 3
+    assert tree_bytes(root / "map.zarr") == alone
 
 
 def test_what_is_done_from_one_source_is_done_from_all(project: Path) -> None:

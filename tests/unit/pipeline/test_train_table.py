@@ -16,13 +16,14 @@ from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
 from cropcube.features.model_input import InputLayout
 from cropcube.features.source import StoredFeatures
-from cropcube.model.checkpoint import load_samples, read_card
+from cropcube.model.augment import Augmenter
+from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.model.fit_options import FitOptions
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.extract import ExtractOptions, extract
 from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.predict import PredictOptions, predict
-from cropcube.pipeline.train import TrainOptions, train
+from cropcube.pipeline.train import TrainOptions, train, window_of_words
 from cropcube.run.options import RunOptions
 from cropcube.samples.index import SETS, SampleIndex
 from cropcube.samples.label_rules import LabelRules
@@ -69,6 +70,52 @@ def test_a_public_table_makes_a_model_without_a_project(tmp_path, path, steps, b
         assert any("B8A" in warning for warning in summary.warnings)
         assert "B8A" not in card.bands
     assert train(tmp_path, asked(path, tmp_path, split=SplitRule(block_m=block_m))).reused
+
+
+def five_days_table(path):
+    """A table of two classes over a year in steps of five days, as the paper's features are."""
+    days = np.datetime64("2019-01-01") + 5 * np.arange(73)
+    generator = np.random.default_rng(0)
+    label, place = np.arange(240) % 2, np.arange(240) // 4
+    course = 2500 + 1200 * np.sin(np.arange(73)[:, None] / 9 + 1.5 * label)
+    bands = {
+        f"{band}_{day}": np.clip(course[step] + generator.normal(0, 300, 240), 1, None)
+        for band in ("B02", "B03", "B04", "B08", "B11", "B12")
+        for step, day in enumerate(days)
+    }
+    where = {"lon": 4 + place % 10 * 0.1, "lat": 50 + place // 10 * 0.1, "ewoc_code": np.where(label, 1101060000, 1200)}
+    pd.DataFrame(where | bands).to_parquet(path)
+
+
+def test_the_papers_recipe_fits_as_published(tmp_path, monkeypatch):
+    """One epoch instead of fifty; all else is as it stands in the recipe."""
+    taken, make = [], Augmenter.__call__
+
+    def counted(self, entries, seed):
+        taken.append(len(entries))
+        return make(self, entries, seed)
+
+    monkeypatch.setattr(Augmenter, "__call__", counted)
+    five_days_table(tmp_path / "series.parquet")
+    recipe = FitOptions.of_words("cropnet", {"recipe": "paper", "epochs": 1, "threads": 1})
+    window = window_of_words(None, "paper", "cropnet")
+    given = asked(tmp_path / "series.parquet", tmp_path, classifier="cropnet", fit=recipe, model_window=window)
+    summary = train(tmp_path, given)
+    card, (epoch,) = summary.card, summary.history
+    assert (card.feature, len(card.steps), card.steps[0], card.steps[-1]) == (
+        "median-5d",
+        43,
+        "2019-05-01",
+        "2019-11-27",
+    )
+    assert card.bands == ("B02", "B03", "B04", "B08", "B11", "B12")
+    expected = {"learning_rate": 1e-4, "batch": 256, "class_weights": "balanced", "width": 128}
+    assert {name: card.options[name] for name in expected} == expected
+    assert 0 < epoch.held < 0.05  # ends that are moved by up to 50 days at once with a shift by 50
+    assert not any("published for 43 steps" in warning for warning in summary.warnings)
+    classifier, _ = load_model(tmp_path / "model")
+    assert all(np.isfinite(tensor).all() for tensor in classifier.tensors().values())
+    assert sum(taken) == 3 * sum(card.split.counts["train"].values())  # the sample itself and two changed copies
 
 
 def test_the_command_counts_what_it_read_and_dropped(tmp_path, capsys):

@@ -1,7 +1,8 @@
 """The stream: every sample once an epoch, the same seed the same batches, bounded memory, workers and ranks."""
 
+import tracemalloc
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import distributed
 from cropcube.features.model_input import reflectance_scaling
 from cropcube.model.augment import Augmentation, Augmenter, TimeSpan
 from cropcube.samples import stream as stream_module
-from cropcube.samples.read import Samples
+from cropcube.samples.index import SampleIndex
+from cropcube.samples.read import Cell, Samples
 from cropcube.samples.stream import AsTheyAre, SampleStream, StreamOptions, _after, _windows
 from tests.support.learning import make_project, make_samples, write_features
 
@@ -71,6 +73,54 @@ def test_same_seed_and_epoch_same_batches_and_others_differ(samples):
         batches(SampleStream(samples, COPIES, replace(ONE, seed=2))),
     ):
         assert not np.array_equal(other[0][0], one[0][0])
+
+
+def test_every_epoch_has_the_same_samples_with_other_changes(samples):
+    stream = SampleStream(samples, COPIES, ONE)
+    rows = [Counter(row.tobytes() for row in joined(batches(stream, epoch))[0]) for epoch in (1, 2)]
+    originals = Counter(row.tobytes() for row in samples.inputs(SCALING)[:, :, 1:6])
+    for found in rows:
+        assert sum(found.values()) == 3 * len(samples)
+        assert not originals - found
+    one, other = (found - originals for found in rows)  # two copies of each, of which those not drawn stay as they are
+    assert sum((one & other).values()) < 0.1 * sum(one.values())
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Samples that are made when they are read: as many as memory would not hold."""
+
+    name: str = "made"
+    in_turns = False
+
+    def cells(self, layout, index):
+        return [Cell(part, number) for number, part in enumerate(np.array_split(np.arange(len(index)), 400))]
+
+    def read_into(self, rows, layout, index, cell):
+        rows[...] = cell.group
+
+    def dtype(self, layout):
+        return layout.dtype
+
+    def observed(self, layout, index):
+        return np.ones(len(index), bool)
+
+
+@pytest.mark.parametrize("megabytes", [2, 8])
+def test_memory_is_bounded_by_the_buffer_whatever_the_samples_are(samples, megabytes):
+    index = SampleIndex.of("utm31n", np.arange(400_000), np.zeros(400_000, int), np.ones(400_000, int))
+    many = Samples(Endless(), samples.layout, index, samples.legend)
+    assert many.layout.dtype.itemsize * np.prod(many.layout.shape) * len(index) > 50e6
+    stream = SampleStream(many, PLAIN, StreamOptions(batch=256, buffer_bytes=megabytes * 2**20))
+    list(zip(range(3), stream.loader(0), strict=False))
+    tracemalloc.start()
+    try:
+        count = sum(len(batch.classes) for batch in stream.loader(1))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == len(index)
+    assert peak < (megabytes + 12) * 2**20  # positions of all samples, permutations and a batch beside the buffer
 
 
 def test_classes_are_mixed(samples):
