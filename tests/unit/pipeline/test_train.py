@@ -95,6 +95,19 @@ def test_a_rule_for_which_there_is_no_label_is_refused(project, tmp_path, rule):
     assert not project.model_path.exists()
 
 
+def test_a_class_of_two_places_is_said_to_have_too_few(project):
+    path = project.root / "fields.gpkg"
+    frame = gpd.read_file(path)
+    frame.loc[[0, len(frame) - 1], "crop"] = 77
+    frame.to_file(path)
+    summary = train(project.root, options(project, split=SplitRule("field")))
+    counts = {part: names["Hops"] for part, names in summary.card.split.counts.items()}
+    (lacking,) = (part for part, count in counts.items() if not count)
+    verb = {"train": "learnt", "validation": "validated", "test": "tested"}[lacking]
+    assert f"too few places to be {verb}: Hops" in summary.warnings
+    assert sum("too few places" in warning for warning in summary.warnings) == 1
+
+
 def test_what_was_read_and_dropped_is_counted_remembered_and_shown(project, capsys):
     from cropcube_cli.commands.train import train as command
 
