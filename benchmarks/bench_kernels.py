@@ -15,10 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import kernel_harmonic
+import kernel_masks
 import kernel_median
 from kernel_timing import Case, Limits, machine
 
-KERNELS = {"median": kernel_median, "harmonic": kernel_harmonic}
+KERNELS = {"median": kernel_median, "harmonic": kernel_harmonic, "masks": kernel_masks}
 
 
 def save(path: Path, limits: Limits, cases: list[Case]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
 from cropcube.features.on_device import reduce_on_device
-from cropcube.kernels import clear_mask, harmonic_fit, spectral_index, window_median
+from cropcube.kernels import clear_pixels, harmonic_fit, spectral_index, window_median
 from cropcube.kernels.device import worker_device
 from cropcube.kernels.indices import find_index
 
@@ -68,7 +68,7 @@ def reduce_time(
     Reduced on the worker's device where it has one (`kernels.device.worker_device`); the bytes are the same.
     """
     reflectance_TBYX = observations.reflectance[resolution_m]
-    clear_TYX = clear_observations(spec, observations, resolution_m)
+    clear_TYX = clear_observations(spec, observations, resolution_m, threads)
     names = (COEFFICIENT, RMSE, CLEAR_COUNT) if spec.kind == "harmonic" else (MEDIAN, CLEAR_COUNT)
 
     def kernel(reflectance_TBYX: Any, clear_TYX: Any) -> tuple[Any, ...]:
@@ -84,27 +84,22 @@ def reduce_time(
     return dict(zip(names, reduce_on_device(device, kernel, reflectance_TBYX, clear_TYX, threads), strict=True))
 
 
-def clear_observations(spec: FeatureSpec, observations: TileObservations, resolution_m: int) -> NDArray[np.bool_]:
+def clear_observations(
+    spec: FeatureSpec, observations: TileObservations, resolution_m: int, threads: int = 1
+) -> NDArray[np.bool_]:
     """Return where the tile is clear on each day, (day, y, x) at one resolution.
 
     A pixel is clear if the class of the quality pixel it lies in is kept and no such pixel with another class lies
-    within `spec.dilate_m` (see `clear_mask`), and no band of its own resolution is zero.
+    within `spec.dilate_m` (see `kernels.clear_mask`), and no band of its own resolution is zero.
     """
     box = observations.quality_box
     tile_box = observations.tile.box(box.resolution_m)
     if tile_box.intersection(box) != tile_box:
         raise InvalidInputError(f"the quality of tile {observations.tile.name} does not cover it: {box}")
     dilate_px = -(-spec.dilate_m // box.resolution_m)
-    whole = clear_mask(observations.quality, spec.classes, dilate_px)
-    clear_TYX = whole[(slice(None), *tile_box.slices_in(box))]
-    repeats = box.resolution_m // resolution_m
-    if repeats > 1:
-        clear_TYX = clear_TYX.repeat(repeats, axis=1).repeat(repeats, axis=2)
-    clear_TYX = np.ascontiguousarray(clear_TYX)
-    reflectance_TBYX = observations.reflectance[resolution_m]
-    for band in range(reflectance_TBYX.shape[1]):
-        clear_TYX &= reflectance_TBYX[:, band] != 0
-    return clear_TYX
+    repeats, reflectance_TBYX = box.resolution_m // resolution_m, observations.reflectance[resolution_m]
+    part = tile_box.slices_in(box)
+    return clear_pixels(observations.quality, spec.classes, dilate_px, part, repeats, reflectance_TBYX, threads)
 
 
 def index_resolutions(spec: FeatureSpec, bands: Mapping[int, tuple[str, ...]]) -> dict[int, tuple[str, ...]]:

@@ -2,6 +2,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 def variants() -> list[str]: ...
+def clear_mask(
+    quality: NDArray[np.uint8],
+    kind: NDArray[np.uint8],
+    radius: int,
+    row: int,
+    col: int,
+    repeats: int,
+    reflectance: NDArray[np.uint16],
+    clear: NDArray[np.bool_],
+    threads: int,
+    variant: str,
+) -> None: ...
 def window_median(
     reflectance: NDArray[np.uint16],
     valid: NDArray[np.bool_],

@@ -138,3 +138,38 @@ def _fit_macros(dtype: np.dtype[Any], terms: int) -> dict[str, Any]:
         "CROPCUBE_AHEAD": 8 if terms <= 5 else 4,
         "CROPCUBE_BLOCKS": FIT_BLOCKS.get(terms, 1),
     }
+
+
+def clear_pixels(
+    device: Device,
+    quality: Any,
+    kind: NDArray[np.uint8],
+    radius: int,
+    part: tuple[range, range],
+    repeats: int,
+    reflectance: Any,
+) -> Any:
+    """Return what `cropcube.kernels.clear_pixels` returns, on the device; arguments are checked there."""
+    dates, height, width = quality.shape
+    rows, cols = part
+    quality = device.in_order(quality, np.uint8)
+    # A mask of no band needs no reflectance: the quality stands for it and is not looked at.
+    reflectance, bands = (
+        (quality, 0) if reflectance is None else (device.in_order(reflectance, np.uint16), reflectance.shape[1])
+    )
+    clear = device.empty((dates, len(rows) * repeats, len(cols) * repeats), np.bool_)
+    kinds = device.put(kind)
+    if not (len(rows) and len(cols)):
+        return clear
+    for first in range(0, dates, MOST_BLOCKS_Y):
+        device.launch(
+            "clear_mask",
+            {},
+            (-(-len(cols) // THREADS), len(rows), min(MOST_BLOCKS_Y, dates - first)),
+            THREADS,
+            0,
+            quality, np.uint64(height), np.uint64(width), kinds, np.uint64(radius), np.uint64(rows.start),
+            np.uint64(cols.start), np.uint64(len(rows)), np.uint64(len(cols)), np.uint64(repeats), reflectance,
+            np.uint64(bands), clear, np.uint64(first),
+        )  # fmt: skip
+    return clear

@@ -8,6 +8,9 @@ import numpy as np
 
 from cropcube.domain.sensor import NOT_ACQUIRED, READ_FAILED
 from cropcube.errors import InvalidInputError
+from cropcube.kernels import _native, cuda
+from cropcube.kernels.arguments import check_array
+from cropcube.kernels.device import device_of
 from cropcube.xp import is_numpy
 
 if TYPE_CHECKING:
@@ -15,9 +18,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+KEPT, SPREADS = 1, 2
+"""Kinds of classes for the native kernel; 0 is what is neither clear nor spreads."""
 
-def clear_mask(quality: NDArray[np.uint8], classes: Iterable[int], dilate_px: int = 0) -> NDArray[np.bool_]:
+
+def clear_mask(
+    quality: NDArray[np.uint8], classes: Iterable[int], dilate_px: int = 0, threads: int = 1
+) -> NDArray[np.bool_]:
     """Return where the quality class is one of those kept, away from those that are not.
+
+    The same for any number of threads; the global interpreter lock is released.
 
     Parameters
     ----------
@@ -28,6 +38,8 @@ def clear_mask(quality: NDArray[np.uint8], classes: Iterable[int], dilate_px: in
     dilate_px
         Pixels whose centre lies within this many pixels of a pixel of a class that is not kept are not clear either.
         Pixels without a class (0, 254) do not spread: their border is known exactly, a cloud's is not.
+    threads
+        Threads to share the dates among: the caller's budget.
 
     Raises
     ------
@@ -37,36 +49,90 @@ def clear_mask(quality: NDArray[np.uint8], classes: Iterable[int], dilate_px: in
     if not is_numpy(quality) or quality.dtype != np.uint8 or quality.ndim < 2:
         shape, dtype = getattr(quality, "shape", None), getattr(quality, "dtype", type(quality).__name__)
         raise InvalidInputError(f"quality has dtype {dtype} and shape {shape}; expected uint8 (..., y, x)")
-    if dilate_px < 0:
-        raise InvalidInputError(f"dilate_px = {dilate_px}; expected 0 or more")
-    kept = np.zeros(256, bool)
-    kept[[c for c in classes if 0 < c < READ_FAILED]] = True
-    clear = kept[quality]
-    if dilate_px == 0:
-        return clear
-    spreading = ~clear & (quality != NOT_ACQUIRED) & (quality != READ_FAILED)
-    return np.logical_and(clear, ~dilate(spreading, dilate_px), out=clear)
+    height, width = quality.shape[-2:]
+    dates = int(np.prod(quality.shape[:-2]))
+    whole = clear_pixels(
+        quality.reshape(dates, height, width), classes, dilate_px, (slice(0, height), slice(0, width)), threads=threads
+    )
+    return whole.reshape(quality.shape)
 
 
-def dilate(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
-    """Return where a pixel of the mask lies within `radius_px` (Euclidean, between centres); beyond the edge is none.
+def clear_pixels(
+    quality_TYX: NDArray[np.uint8],
+    classes: Iterable[int],
+    dilate_px: int,
+    part: tuple[slice, slice],
+    repeats: int = 1,
+    reflectance_TBYX: NDArray[np.uint16] | None = None,
+    threads: int = 1,
+) -> NDArray[np.bool_]:
+    """Return where a part of a frame is clear, at the resolution of its reflectance, in one pass over it.
+
+    What `clear_mask` says of the part, each quality pixel as many pixels as it covers, and no band zero there.
 
     Parameters
     ----------
-    mask
-        bool (..., y, x).
-    radius_px
-        At least 0.
+    quality_TYX
+        uint8, see `clear_mask`; a frame around the part, so that what lies beside it can spread into it.
+    classes, dilate_px
+        See `clear_mask`; in quality pixels.
+    part
+        Rows and columns of the frame, in quality pixels.
+    repeats
+        Pixels of reflectance along a side of a quality pixel.
+    reflectance_TBYX
+        uint16 of the part at the finer resolution, 0 = no value; None where there is none to look at.
+    threads
+        Threads to share the dates among: the caller's budget.
+
+    Returns
+    -------
+    NDArray[np.bool_]
+        (T, rows x repeats, cols x repeats).
+
+    Raises
+    ------
+    InvalidInputError
+        If a type or shape does not fit, or a number is out of range.
     """
-    height, width = mask.shape[-2:]
-    counts = np.zeros((*mask.shape[:-1], width + 1), np.int32)
-    np.cumsum(mask, axis=-1, out=counts[..., 1:])
-    grown = np.zeros_like(mask)
-    columns = np.arange(width)
-    for dy in range(min(radius_px, height - 1) + 1):
-        reach = int(np.sqrt(radius_px**2 - dy**2))
-        right, left = np.minimum(columns + reach + 1, width), np.maximum(columns - reach, 0)
-        near = counts[..., right] > counts[..., left]
-        grown[..., dy:, :] |= near[..., : height - dy, :]
-        grown[..., : height - dy, :] |= near[..., dy:, :]
-    return grown
+    check_array("quality_TYX", quality_TYX, "uint8", 3)
+    if dilate_px < 0 or repeats < 1 or threads < 1:
+        raise InvalidInputError(
+            f"dilate_px = {dilate_px}, repeats = {repeats}, threads = {threads}; expected at least 0, 1 and 1"
+        )
+    dates, height, width = quality_TYX.shape
+    rows, cols = (range(size)[section] for size, section in zip((height, width), part, strict=True))
+    shape = (dates, len(rows) * repeats, len(cols) * repeats)
+    if reflectance_TBYX is not None:
+        check_array("reflectance_TBYX", reflectance_TBYX, "uint16", 4)
+    if reflectance_TBYX is not None and (reflectance_TBYX.shape[0], *reflectance_TBYX.shape[2:]) != shape:
+        raise InvalidInputError(
+            f"reflectance_TBYX has shape {reflectance_TBYX.shape}; expected {(dates, 'bands', *shape[1:])} for the "
+            f"part {part} of quality_TYX of shape {quality_TYX.shape}, {repeats} x {repeats} pixels each"
+        )
+    kind = np.full(256, SPREADS, np.uint8)
+    kind[[c for c in classes if 0 < c < READ_FAILED]] = KEPT
+    kind[[NOT_ACQUIRED, READ_FAILED]] = 0
+    radius = min(dilate_px, height + width)  # farther than anything there
+    device = device_of(quality_TYX, *([] if reflectance_TBYX is None else [reflectance_TBYX]))
+    if device is not None:
+        on_device: NDArray[np.bool_] = cuda.clear_pixels(
+            device, quality_TYX, kind, radius, (rows, cols), repeats, reflectance_TBYX
+        )
+        return on_device
+    clear_TYX = np.empty(shape, np.bool_)
+    if reflectance_TBYX is None:
+        reflectance_TBYX = np.empty((dates, 0, *shape[1:]), np.uint16)
+    _native.clear_mask(
+        np.ascontiguousarray(quality_TYX),
+        kind,
+        radius,
+        rows.start,
+        cols.start,
+        repeats,
+        np.ascontiguousarray(reflectance_TBYX, reflectance_TBYX.dtype.newbyteorder("=")),
+        clear_TYX,
+        threads,
+        "",
+    )
+    return clear_TYX

@@ -5,7 +5,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcube.kernels import _native, clear_mask, gap_fill, harmonic_fit, reference, window_median
+from cropcube.kernels import _native, clear_mask, clear_pixels, cuda, gap_fill, harmonic_fit, reference, window_median
+from cropcube.kernels.masks import KEPT, SPREADS
+from tests.support.emulated_device import EmulatedArray, EmulatedDevice
 from tests.support.series import least_squares, nan_median, observed_series, ordered
 
 
@@ -108,6 +110,52 @@ def test_dilated_masks_are_those_of_the_reference(seed, dilate_px, height, width
     found = clear_mask(quality, (4, 5), dilate_px)
     expected = reference.clear_mask(strict.asarray(quality), (4, 5), dilate_px)
     np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+@st.composite
+def framed(draw):
+    """Quality of a frame, a part of it, and the part's reflectance at once or twice the resolution."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    dates, height, width = draw(st.integers(0, 3)), draw(st.integers(1, 12)), draw(st.integers(1, 40))
+    rarely = draw(st.sampled_from([0.0, 0.02, 0.3, 1.0]))
+    share = [0.05, 0.55 * (1 - rarely), 0.35 * (1 - rarely), 0.9 * rarely, 0.05]
+    quality = generator.choice(
+        np.array([0, 4, 5, 9, 254], np.uint8), (dates, height, width), p=np.array(share) / sum(share)
+    )
+    (top, bottom), (left, right) = (sorted(draw(st.tuples(*[st.integers(0, size)] * 2))) for size in (height, width))
+    repeats, bands = draw(st.integers(1, 3)), draw(st.integers(0, 3))
+    shape = (dates, bands, (bottom - top) * repeats, (right - left) * repeats)
+    reflectance = (generator.random(shape) < 0.9) * generator.integers(1, 65536, shape)
+    order = draw(st.sampled_from(["C", "F", "sliced"]))
+    quality, reflectance = ordered(order, quality, reflectance.astype(np.uint16))
+    return quality, draw(st.integers(0, 60)), (slice(top, bottom), slice(left, right)), repeats, reflectance
+
+
+def clear_by_reference(quality, radius, part, repeats, reflectance):
+    whole = np.asarray(reference.clear_mask(strict.asarray(np.ascontiguousarray(quality)), (4, 5), min(radius, 60)))
+    return whole[(slice(None), *part)].repeat(repeats, 1).repeat(repeats, 2) & (reflectance != 0).all(axis=1)
+
+
+@settings(deadline=None, max_examples=150)
+@given(framed())
+def test_parts_of_masks_are_those_of_the_reference_on_every_instruction_set_and_device(drawn):
+    quality, radius, part, repeats, reflectance = drawn
+    expected = clear_by_reference(*drawn)
+    for threads in (1, 3):
+        found = clear_pixels(quality, (4, 5), radius, part, repeats, reflectance, threads)
+        np.testing.assert_array_equal(found, expected)
+    kind = np.full(256, SPREADS, np.uint8)
+    kind[[4, 5]], kind[[0, 254]] = KEPT, 0
+    for variant in _native.variants():
+        found = np.ones_like(expected)
+        held = np.ascontiguousarray(quality), kind, min(radius, sum(quality.shape[1:])), part[0].start, part[1].start
+        _native.clear_mask(*held, repeats, np.ascontiguousarray(reflectance), found, 2, variant)
+        np.testing.assert_array_equal(found, expected, variant)
+    emulator = EmulatedDevice()
+    ranges = tuple(range(section.start, section.stop) for section in part)
+    held = EmulatedArray(quality), kind, min(radius, sum(quality.shape[1:])), ranges, repeats
+    found = cuda.clear_pixels(emulator, *held, EmulatedArray(reflectance) if reflectance.shape[1] else None)
+    np.testing.assert_array_equal(found.held, expected)
 
 
 @settings(deadline=None, max_examples=150)

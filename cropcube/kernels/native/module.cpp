@@ -4,6 +4,7 @@
 
 namespace cropcube {
 
+void bind_clear_mask(nb::module_& module);
 void bind_window_median(nb::module_& module);
 void bind_harmonic_fit(nb::module_& module);
 void bind_pack_samples(nb::module_& module);
@@ -14,6 +15,7 @@ void bind_walk_trees(nb::module_& module);
 NB_MODULE(_native, module) {
     module.doc() = "Compiled kernels; use cropcube.kernels, which checks what it hands down here.";
     module.def("variants", &cropcube::variants, "Instruction sets that run here, fastest first.");
+    cropcube::bind_clear_mask(module);
     cropcube::bind_window_median(module);
     cropcube::bind_harmonic_fit(module);
     cropcube::bind_pack_samples(module);

@@ -1,5 +1,6 @@
 // The kernels for one instruction set. CMake compiles this file once per set, with CROPCUBE_VARIANT its name; it uses
 // no library function that could be shared with (and then leak into) a file compiled for a smaller set.
+#include "clear_mask.hpp"
 #include "harmonic_fit.hpp"
 #include "pack_samples.hpp"
 #include "window_median.hpp"
@@ -9,6 +10,8 @@ namespace cropcube::CROPCUBE_VARIANT {
 void window_median(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch) {
     reduce_pixels(work, first, stop, scratch);
 }
+
+void clear_mask(const ClearMask& work, std::size_t date, std::uint8_t* scratch) { mask_date(work, date, scratch); }
 
 void harmonic_fit(const HarmonicFit<std::uint16_t>& work, std::size_t first, std::size_t stop, void* scratch) {
     fit_pixels(work, first, stop, scratch);

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import cuda, device, harmonic_fit, reference, window_median
+from cropcube.kernels import clear_pixels, cuda, device, harmonic_fit, reference, window_median
 from tests.support.emulated_device import EmulatedArray, EmulatedDevice, emulate
 from tests.support.series import nan_median, observed_series
 
@@ -23,6 +23,10 @@ def median_cases():
         for yes in (True, False) if length in (1, 96) else (True,):
             for kernel, defines, _ in cuda._median_kernels(np.array([length]), yes, yes):
                 yield kernel, {f"CROPCUBE_{name}": str(value).lower() for name, value in defines.items()}
+
+
+def other_cases():
+    yield "clear_mask", {}
 
 
 def fit_cases():
@@ -74,7 +78,7 @@ def series(dates, pixels, bands=3, seed=0):
 
 
 @pytest.mark.skipif(NVCC is None, reason="nvcc is not installed")
-@pytest.mark.parametrize(("kernel", "macros"), [*median_cases(), *fit_cases()], ids=str)
+@pytest.mark.parametrize(("kernel", "macros"), [*median_cases(), *fit_cases(), *other_cases()], ids=str)
 def test_every_kernel_compiles_for_every_target_and_keeps_to_registers(kernel, macros, tmp_path):
     written = tmp_path / "kernel.cu"
     written.write_text(device.source(kernel, macros), encoding="utf-8")
@@ -163,6 +167,19 @@ def test_a_fit_of_more_dates_than_fit_into_shared_memory_at_full_blocks(gpu):
     days = np.arange(4000) / 11
     expected = harmonic_fit(reflectance, valid, days, 3)
     same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 3), expected)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 4, 30])
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_masks_are_those_of_the_processor(gpu, radius, repeats):
+    generator = np.random.default_rng(radius)
+    quality = generator.choice(np.array([0, 4, 5, 9, 254], np.uint8), (3, 40, 300), p=[0.05, 0.5, 0.4, 0.02, 0.03])
+    reflectance = generator.integers(0, 20, (3, 2, 30 * repeats, 290 * repeats)).astype(np.uint16)
+    part = (slice(5, 35), slice(3, 293))
+    expected = clear_pixels(quality, (4, 5), radius, part, repeats, reflectance)
+    found = clear_pixels(gpu.put(quality), (4, 5), radius, part, repeats, gpu.put(reflectance))
+    same_bytes(gpu, [found], [expected])
+    same_bytes(gpu, [clear_pixels(gpu.put(quality), (4,), radius, part)], [clear_pixels(quality, (4,), radius, part)])
 
 
 def test_nothing_to_do(gpu):
