@@ -137,6 +137,7 @@ def features(
     mask: str = "scl:4,5,6,7",
     dilate: int = 0,
     index: str | Iterable[str] | None = None,
+    device: str = "auto",
     **run: Unpack[RunWords],
 ) -> FeaturesSummary:
     """Reduce the cube's time axis: `median`, `annual-median` or `harmonic`."""
@@ -145,7 +146,7 @@ def features(
     from cropcube.pipeline.features import features as work
 
     own = {"window": window, "order": order, "ridge": ridge, "index": index}
-    return work(Path(project), FeaturesOptions(FeatureSpec.of_words(kind, mask, dilate, own)), _run(run))
+    return work(Path(project), FeaturesOptions(FeatureSpec.of_words(kind, mask, dilate, own)), _run(run, device))
 
 
 @_verb
@@ -235,6 +236,7 @@ def predict(
     crop_mask: Place | None = None,
     box: str | None = None,
     max_failed_reads: int = 0,
+    device: str = "auto",
     **run: Unpack[RunWords],
 ) -> PredictSummary:
     """Make the wall-to-wall map."""
@@ -242,7 +244,7 @@ def predict(
     from cropcube.pipeline.predict import predict as work
 
     options = PredictOptions(_path(model), rebuild, source, probabilities, _path(crop_mask), box, max_failed_reads)
-    summary = work(Path(project), options, _run(run))
+    summary = work(Path(project), options, _run(run, device))
     summary.check()
     return summary
 
@@ -363,10 +365,10 @@ def _several(said: T | Iterable[T] | None) -> tuple[T, ...]:
     return tuple(cast("Iterable[T]", said)) if several else (cast("T", said),)
 
 
-def _run(words: RunWords) -> RunOptions:
+def _run(words: RunWords, device: str = "auto") -> RunOptions:
     limit = words.get("memory_limit")
     size = None if limit is None else size_bytes(limit)
-    return RunOptions(words.get("cluster", "auto"), words.get("workers"), size, words.get("quiet", False))
+    return RunOptions(words.get("cluster", "auto"), words.get("workers"), size, words.get("quiet", False), device)
 
 
 def _voice(quiet: bool) -> Callable[[str], None]:

@@ -58,12 +58,22 @@ RegionsOption = Annotated[Path | None, typer.Option("--regions", metavar="FILE",
 BlockOption = Annotated[
     int | None, typer.Option("--block-m", metavar="METRES", help="Side of the blocks, for --split blocks.")
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda",
+        help="Makes features: a GPU where CuPy finds one (auto).",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
-def run_options(cluster: str, workers: int | None, memory_limit: str | None, quiet: bool) -> RunOptions:
+def run_options(
+    cluster: str, workers: int | None, memory_limit: str | None, quiet: bool, device: str = "auto"
+) -> RunOptions:
     """Turn the shared options into what the pipeline takes."""
     from cropcube.domain.words import size_bytes
     from cropcube.run.options import RunOptions
 
-    return RunOptions(cluster, workers, None if memory_limit is None else size_bytes(memory_limit), quiet)
+    return RunOptions(cluster, workers, None if memory_limit is None else size_bytes(memory_limit), quiet, device)

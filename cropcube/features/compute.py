@@ -10,7 +10,7 @@ from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
 from cropcube.features.on_device import reduce_on_device
 from cropcube.kernels import clear_pixels, harmonic_fit, spectral_index, window_median
-from cropcube.kernels.device import worker_device
+from cropcube.kernels.device import CPU, worker_device
 from cropcube.kernels.indices import find_index
 
 if TYPE_CHECKING:
@@ -61,11 +61,16 @@ def compute(
 
 
 def reduce_time(
-    spec: FeatureSpec, observations: TileObservations, resolution_m: int, season: Season, threads: int = 1
+    spec: FeatureSpec,
+    observations: TileObservations,
+    resolution_m: int,
+    season: Season,
+    threads: int = 1,
+    device: str = CPU,
 ) -> dict[str, NDArray[Any]]:
     """Return the features of all bands of one resolution, indices excepted; see `compute`.
 
-    Reduced on the worker's device where it has one (`kernels.device.worker_device`); the bytes are the same.
+    Reduced on a GPU if `device` says so (see `kernels.device.worker_device`); the bytes are the same.
     """
     reflectance_TBYX = observations.reflectance[resolution_m]
     clear_TYX = clear_observations(spec, observations, resolution_m, threads)
@@ -78,10 +83,10 @@ def reduce_time(
         window_T = (observations.days // step).astype(np.int32)
         return window_median(reflectance_TBYX, clear_TYX, window_T, spec.windows(season), threads)
 
-    device = worker_device()
-    if device is None:
+    gpu = worker_device(device)
+    if gpu is None:
         return dict(zip(names, kernel(reflectance_TBYX, clear_TYX), strict=True))
-    return dict(zip(names, reduce_on_device(device, kernel, reflectance_TBYX, clear_TYX, threads), strict=True))
+    return dict(zip(names, reduce_on_device(gpu, kernel, reflectance_TBYX, clear_TYX, threads), strict=True))
 
 
 def clear_observations(

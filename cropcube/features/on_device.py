@@ -61,7 +61,7 @@ def reduce_on_device(
                 size = reflectance_TBYX[:, :, :1].nbytes / 2**20
                 raise ResourceError(
                     f"the device has no memory for one row of {size:.0f} MiB: {error}",
-                    "Set CROPCUBE_DEVICE=cpu, or create the project with a smaller --tile-px.",
+                    "Use --device cpu, or create the project with a smaller --tile-px.",
                 ) from error
             rows = max(1, min(rows, height) // 2)
 

@@ -14,6 +14,7 @@ from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.errors import ModelMismatchError
 from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste
 from cropcube.features.compute import CLEAR_COUNT, reduce_time
+from cropcube.kernels.device import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
@@ -217,10 +218,12 @@ class MadeFeatures:
     season: Season
     threads: int = 1
     "Thread budget; the numbers do not depend on it."
+    device: str = CPU
+    "What cells are reduced on; see `kernels.device.worker_device`. The numbers do not depend on it."
     _kept: _KeptCells = field(default_factory=lambda: _KeptCells(), init=False, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return MadeFeatures, (self.observing, self.spec, self.season, self.threads)
+        return MadeFeatures, (self.observing, self.spec, self.season, self.threads, self.device)
 
     @property
     def name(self) -> str:
@@ -264,7 +267,7 @@ class MadeFeatures:
         for cell in cells_of(box, cell_px(self.tile_px)):
             seen = self.observing.cell(cell, self.spec.dilate_m, resolutions_m)
             for m in resolutions_m:
-                arrays = reduce_time(self.spec, seen, m, self.season, self.threads)
+                arrays = reduce_time(self.spec, seen, m, self.season, self.threads, self.device)
                 picked = [seen.bands[m].index(band) for band in layout.bands_at(m)]
                 paste(made, {m: arrays[layout.array][:, picked]}, cell.box(m), box.at(m))
                 paste(counts, {m: arrays[CLEAR_COUNT]}, cell.box(m), box.at(m))

@@ -212,36 +212,29 @@ def cupy_device() -> CupyDevice:
     return CupyDevice()
 
 
-EMULATORS: list[Device] = []
-"""Devices that stand in for a real one, in tests."""
+AUTO, CPU, CUDA = "auto", "cpu", "cuda"
 
 
-def worker_device() -> Device | None:
-    """Return the device that this process reduces tiles on; None is the processor.
+@cache
+def worker_device(choice: str) -> Device | None:
+    """Return the device that a worker reduces tiles on; None is the processor.
 
-    `CROPCUBE_DEVICE` decides: `auto` (the default: a GPU where CuPy is installed and finds one), `cpu` or `cuda`. The
-    bytes are the same, so workers of one run may differ.
+    Parameters
+    ----------
+    choice
+        `auto` (a GPU where CuPy is installed and finds one), `cpu` or `cuda`. The bytes are the same.
 
     Raises
     ------
     InvalidInputError
-        If the variable says something else, or `cuda` where there is none.
+        If `cuda` is asked for where there is none.
     """
-    if EMULATORS:
-        return EMULATORS[-1]
-    return _device_asked_for(os.environ.get("CROPCUBE_DEVICE", "auto"))
-
-
-@cache
-def _device_asked_for(choice: str) -> Device | None:
-    if choice not in ("auto", "cpu", "cuda"):
-        raise InvalidInputError(f"CROPCUBE_DEVICE is {choice!r}", "Set it to auto, cpu or cuda.")
-    if choice == "cpu" or (choice == "auto" and importlib.util.find_spec("cupy") is None):
+    if choice == CPU or (choice == AUTO and importlib.util.find_spec("cupy") is None):
         return None
     try:
         return cupy_device()
     except InvalidInputError:
-        if choice == "cuda":
+        if choice == CUDA:
             raise
         return None
 
@@ -256,10 +249,10 @@ def device_of(*arrays: Any) -> Device | None:
     """
     if is_numpy(*arrays):
         return None
-    known = [*EMULATORS, *([cupy_device()] if "cupy" in sys.modules else [])]
-    for device in known:
-        if all(device.holds(array) for array in arrays):
-            return device
+    own: Device | None = getattr(arrays[0], "kernel_device", None)  # arrays of another library than CuPy bring theirs
+    device = own or (cupy_device() if "cupy" in sys.modules else None)
+    if device is not None and all(device.holds(array) for array in arrays):
+        return device
     kinds = ", ".join(dict.fromkeys(f"{type(array).__module__}.{type(array).__qualname__}" for array in arrays))
     raise InvalidInputError(f"arrays are of {kinds}; expected all of numpy, or all of cupy")
 

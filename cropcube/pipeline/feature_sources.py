@@ -15,6 +15,7 @@ from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError, UsageError
 from cropcube.features.source import CubeObserving, MadeFeatures, StoredFeatures, TileObserving
+from cropcube.kernels.device import CPU
 from cropcube.observations.choose import reader_for
 from cropcube.observations.season import Ground, observe_season
 from cropcube.pipeline.build_task import reading_threads, scenes_by_day
@@ -164,7 +165,9 @@ class TileSource:
         return int(self.details.get("failed_reads", 0))
 
 
-def whole_source(project: Project, spec: FeatureSpec, origin: str, threads: int = 1) -> FeatureSource:
+def whole_source(
+    project: Project, spec: FeatureSpec, origin: str, threads: int = 1, device: str = CPU
+) -> FeatureSource:
     """Return the features of all tiles, from their store or made from the cube.
 
     Raises
@@ -177,7 +180,7 @@ def whole_source(project: Project, spec: FeatureSpec, origin: str, threads: int 
     if origin == CUBE:
         _check_cube(project)
         cube = Store.open(project.cube_path, threads=threads)
-        return MadeFeatures(CubeObserving(cube), spec, project.spec.season, threads)
+        return MadeFeatures(CubeObserving(cube), spec, project.spec.season, threads, device)
     path = project.features_path(spec.name)
     if not Store.exists(path):
         raise MissingError(
@@ -194,7 +197,12 @@ def _check_cube(project: Project) -> None:
 
 
 def tile_source(
-    project: Project, spec: FeatureSpec, origin: str, where: tuple[Tile, TileContent], threads: int
+    project: Project,
+    spec: FeatureSpec,
+    origin: str,
+    where: tuple[Tile, TileContent],
+    threads: int,
+    device: str = CPU,
 ) -> TileSource:
     """Return the features of one tile; from the catalogue, its scenes are read here and kept in memory.
 
@@ -207,7 +215,7 @@ def tile_source(
     details: dict[str, Any] = {"unfinished_builds": list(content.unfinished)} if content.unfinished else {}
     if origin != CATALOG:
         details[BUILDS] = [list(pair) for pair in content.builds]
-        return TileSource(whole_source(project, spec, origin, threads), details)
+        return TileSource(whole_source(project, spec, origin, threads, device), details)
     scenes = _scenes(project, content)
     sensor = project.spec.sensor
     reader = reader_for(sensor)
@@ -220,7 +228,7 @@ def tile_source(
     if seen.failed:
         failed = [{"scene": each.scene, "band": each.band, "error": each.error} for each in seen.failed]
         details |= {"failed": failed[:LISTED_FAILURES], "failed_reads": len(failed)}
-    features = MadeFeatures(TileObserving(seen.observations), spec, project.spec.season, threads)
+    features = MadeFeatures(TileObserving(seen.observations), spec, project.spec.season, threads, device)
     return TileSource(features, details, reader.counts.bytes_read)
 
 

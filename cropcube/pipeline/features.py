@@ -207,7 +207,7 @@ def _reduce(
     for cell in cells_of(tile.box(FINEST_M), cell_px(tile.tile_px)):
         seen = read_observations(cube, cell, spec.dilate_m, bands)
         ((resolution_m, reflectance),) = seen.reflectance.items()
-        made = reduce_time(spec, seen, resolution_m, project.spec.season, task.threads)
+        made = reduce_time(spec, seen, resolution_m, project.spec.season, task.threads, task.device)
         counts.update(_count(seen, resolution_m, made[CLEAR_COUNT]))
         counts["bytes_read"] += seen.quality.nbytes + reflectance.nbytes
         paste(arrays, made, cell.box(resolution_m), tile.box(resolution_m))

@@ -100,7 +100,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
     made = TileMap.empty(box.shape, wanted.layers)
     if here.any():
         where = (payload.tile, payload.content)
-        source = tile_source(project, wanted.feature_spec, wanted.origin, where, task.threads)
+        source = tile_source(project, wanted.feature_spec, wanted.origin, where, task.threads, task.device)
         made = predict_tile(source.features, model, payload.tile, here, wanted.probabilities)
     store = Store.open(project.map_path, writable=True, threads=task.threads)
     crop = _put(store, payload.tile, made, part)

@@ -38,6 +38,8 @@ class StageTask:
     "Projected peak."
     threads: int = 1
     "Set by the run: the thread budget that kernels, codecs and torch share."
+    device: str = "cpu"
+    "Set by the run: what the task reduces tiles on; see `RunOptions.device`."
     kept: Mapping[str, Any] = field(default_factory=dict)
     "Details that its record has until it is done: of what stands and is written over, not erased."
 
@@ -167,7 +169,8 @@ def run_stage(
         have = resources(options, len(wanted))
         _refuse_if_too_big(work.stage, wanted, have)
         if wanted:
-            jobs = (Task(t.key, (project, replace(t, threads=have.threads), work), t.memory_bytes) for t in wanted)
+            given = (replace(task, threads=have.threads, device=options.device) for task in wanted)
+            jobs = (Task(task.key, (project, task, work), task.memory_bytes) for task in given)
             with open_executor(have) as executor, progress_bar(work.stage, len(wanted), options.quiet) as advance:
                 if clear:
                     clear()

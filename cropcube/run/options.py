@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cropcube.errors import InvalidInputError, UsageError
 
 AUTO, SERIAL, LOCAL = "auto", "serial", "local"
+DEVICES = (AUTO, "cpu", "cuda")
 HANDFUL = 4
 """Up to this many tasks, starting worker processes costs more than it saves."""
 
@@ -24,12 +25,16 @@ class RunOptions:
     "Bytes for one worker; None chooses from the machine."
     quiet: bool = False
     "No progress bar."
+    device: str = AUTO
+    "What workers reduce tiles on: a GPU where CuPy finds one (`auto`), the processor (`cpu`), or a GPU only (`cuda`)."
 
     def __post_init__(self) -> None:
         if self.cluster not in (AUTO, SERIAL, LOCAL) and not re.fullmatch(r"(tcp|tls)://\S+:\d+", self.cluster):
             raise InvalidInputError(
                 f"cluster {self.cluster!r} is not known", "Use auto, serial, local or tcp://HOST:PORT of a scheduler."
             )
+        if self.device not in DEVICES:
+            raise InvalidInputError(f"device {self.device!r} is not known", f"Use {', '.join(DEVICES)}.")
         if self.workers is not None and self.cluster not in (AUTO, LOCAL):
             raise UsageError(
                 f"--workers {self.workers} starts processes here, --cluster {self.cluster} has "

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cropcube.kernels import device as devices
 from cropcube.kernels.device import source
 
 EMULATOR = Path(__file__).parent / "cuda" / "emulator.hpp"
@@ -27,9 +26,10 @@ class EmulatedArray:
     """An array that only kernels may look at, as one on a device."""
 
     held: np.ndarray
+    kernel_device: "EmulatedDevice | None" = None
 
     def __getitem__(self, part):
-        return EmulatedArray(self.held[part])
+        return EmulatedArray(self.held[part], self.kernel_device)
 
     @property
     def shape(self):
@@ -57,12 +57,12 @@ class EmulatedDevice:
 
     def empty(self, shape, dtype):
         fill = np.full(shape, 0x5A, np.uint8) if np.dtype(dtype).itemsize == 1 else None
-        return EmulatedArray(np.full(shape, 77).astype(dtype) if fill is None else fill.view(dtype))
+        return EmulatedArray(np.full(shape, 77).astype(dtype) if fill is None else fill.view(dtype), self)
 
     def put(self, array):
         self.put_bytes += array.nbytes
         self.puts.append(array.shape)
-        return EmulatedArray(np.array(array, order="C"))
+        return EmulatedArray(np.array(array, order="C"), self)
 
     def get(self, array, into=None):
         self.got_bytes += array.held.nbytes
@@ -72,7 +72,7 @@ class EmulatedDevice:
         return into
 
     def in_order(self, array, dtype):
-        return EmulatedArray(np.ascontiguousarray(array.held, dtype))
+        return EmulatedArray(np.ascontiguousarray(array.held, dtype), self)
 
     def address(self, array):
         return array.held.ctypes.data
@@ -116,10 +116,3 @@ def _compiled(kernel, defines):
     function.restype = ctypes.c_bool
     function.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_size_t, ctypes.c_void_p]
     return function
-
-
-def emulate():
-    """Return a device that is known to the kernels until it is taken from `EMULATORS` again."""
-    device = EmulatedDevice()
-    devices.EMULATORS.append(device)
-    return device

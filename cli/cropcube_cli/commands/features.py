@@ -10,6 +10,7 @@ import typer
 from cropcube_cli import show
 from cropcube_cli.options import (
     ClusterOption,
+    DeviceOption,
     JsonOption,
     MemoryOption,
     ProjectOption,
@@ -51,6 +52,7 @@ def features(
     cluster: ClusterOption = "auto",
     workers: WorkersOption = None,
     memory_limit: MemoryOption = None,
+    device: DeviceOption = "auto",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,7 +63,7 @@ def features(
 
     own = {"window": window, "order": order, "ridge": ridge, "index": index or None}
     spec = FeatureSpec.of_words(kind, mask, dilate, own)
-    summary = run_features(project, FeaturesOptions(spec), run_options(cluster, workers, memory_limit, quiet))
+    summary = run_features(project, FeaturesOptions(spec), run_options(cluster, workers, memory_limit, quiet, device))
     figures = summary.as_dict()
 
     def render(console: Console) -> None:

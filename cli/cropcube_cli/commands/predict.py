@@ -10,6 +10,7 @@ import typer
 from cropcube_cli import show
 from cropcube_cli.options import (
     ClusterOption,
+    DeviceOption,
     JsonOption,
     MemoryOption,
     ProjectOption,
@@ -61,6 +62,7 @@ def predict(
     cluster: ClusterOption = "auto",
     workers: WorkersOption = None,
     memory_limit: MemoryOption = None,
+    device: DeviceOption = "auto",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -69,7 +71,7 @@ def predict(
     from cropcube.pipeline.predict import predict as run_predict
 
     options = PredictOptions(model, rebuild, source, probabilities, crop_mask, box, max_failed_reads)
-    summary = run_predict(project, options, run_options(cluster, workers, memory_limit, quiet))
+    summary = run_predict(project, options, run_options(cluster, workers, memory_limit, quiet, device))
 
     def render(console: Console) -> None:
         figures = summary.as_dict()

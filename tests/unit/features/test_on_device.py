@@ -1,17 +1,22 @@
 """Features made on a device, which an emulator stands in for: the wiring, not only the kernels."""
 
+import pickle
+
 import numpy as np
 import pytest
 
+from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.errors import InvalidInputError, ResourceError
 from cropcube.features import on_device
-from cropcube.features.compute import compute
+from cropcube.features.compute import reduce_time
+from cropcube.features.model_input import InputLayout
+from cropcube.features.source import CubeObserving, MadeFeatures
 from cropcube.kernels import device as devices
 from cropcube.kernels import window_median
 from cropcube.pipeline.features import FeaturesOptions, features
 from cropcube.run.options import RunOptions
-from tests.support.emulated_device import emulate
+from tests.support.emulated_device import EmulatedDevice
 from tests.support.small_cube import make_project
 from tests.unit.features.test_compute import SEASON, observed
 
@@ -19,11 +24,11 @@ KINDS = [FeatureSpec(window_days=5), FeatureSpec("annual-median"), FeatureSpec("
 
 
 @pytest.fixture
-def emulated():
-    """A device that every tile is reduced on."""
-    device = emulate()
-    yield device
-    devices.EMULATORS.remove(device)
+def emulated(monkeypatch):
+    """What stands for a GPU where tiles are to be reduced on one."""
+    device = EmulatedDevice()
+    monkeypatch.setattr("cropcube.features.compute.worker_device", lambda choice: device if choice == "cuda" else None)
+    return device
 
 
 @pytest.fixture
@@ -38,23 +43,18 @@ def medians(reflectance, clear):
 
 
 @pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.name)
-def test_every_kind_is_moved_there_once_and_back_once_and_is_the_same(spec, emulated):
+@pytest.mark.parametrize("resolution_m", [10, 20])
+def test_every_kind_is_moved_there_once_and_back_once_and_is_the_same(spec, resolution_m, emulated):
     seen = observed()
-    made = compute(spec, seen, SEASON)
-    sizes = [a.nbytes for a in seen.reflectance.values()] + [a[:, 0].size for a in seen.reflectance.values()]
+    made = reduce_time(spec, seen, resolution_m, SEASON, 2, "cuda")
+    reflectance = seen.reflectance[resolution_m]
     index = sum(4 * np.prod(shape) for shape in emulated.puts if len(shape) == 1)  # which dates are in which window
     index += sum(8 * np.prod(shape) for shape in emulated.puts if len(shape) == 2)  # the design of a fit
-    assert emulated.put_bytes == sum(sizes) + index
-    assert emulated.got_bytes == sum(array.nbytes for arrays in made.values() for array in arrays.values())
+    assert emulated.put_bytes == reflectance.nbytes + reflectance[:, 0].size + index
+    assert emulated.got_bytes == sum(array.nbytes for array in made.values())
     assert emulated.launched
-    devices.EMULATORS.remove(emulated)
-    try:
-        expected = compute(spec, seen, SEASON)
-    finally:
-        devices.EMULATORS.append(emulated)
-    assert {m: {k: a.tobytes() for k, a in arrays.items()} for m, arrays in made.items()} == {
-        m: {k: a.tobytes() for k, a in arrays.items()} for m, arrays in expected.items()
-    }
+    expected = reduce_time(spec, seen, resolution_m, SEASON)
+    assert {name: array.tobytes() for name, array in made.items()} == {k: a.tobytes() for k, a in expected.items()}
 
 
 @pytest.mark.parametrize("rows", [1, 7, 49, 50, 1000])
@@ -84,43 +84,46 @@ def test_a_device_with_little_memory_takes_smaller_blocks(emulated, series, monk
         on_device.reduce_on_device(emulated, medians, *series)
 
 
-def test_the_verb_writes_the_same_store(emulated, tmp_path):
-    stores = []
-    for name in ("device", "processor"):
-        project = make_project(tmp_path / name)
-        if name == "processor":
-            devices.EMULATORS.remove(emulated)
-        try:
-            features(project.root, FeaturesOptions(FeatureSpec(window_days=15)), RunOptions("serial", quiet=True))
-        finally:
-            if name == "processor":
-                devices.EMULATORS.append(emulated)
-        folder = project.features_path("median-15d")
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        stores.append({path.relative_to(folder): path.read_bytes() for path in files})
+def tree(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+def test_the_verb_writes_the_same_store_and_cells_made_on_the_fly_are_the_same(emulated, tmp_path):
+    spec, stores = FeatureSpec(window_days=15), {}
+    for device in ("cpu", "cuda"):
+        project = make_project(tmp_path / device)
+        features(project.root, FeaturesOptions(spec), RunOptions("serial", quiet=True, device=device))
+        stores[device] = tree(project.features_path("median-15d"))
+        assert bool(emulated.launched) == (device == "cuda")
+    assert len(stores["cpu"]) > 5
+    assert stores["cpu"] == stores["cuda"]
+    emulated.launched.clear()
+    box, cube = next(project.spec.grid.tiles()).box(10), CubeObserving(Store.open(project.cube_path))
+    layout = InputLayout.of(spec, project.spec.season, project.spec.sensor)
+    made = pickle.loads(pickle.dumps(MadeFeatures(cube, spec, project.spec.season, 1, "cuda"))).read(layout, box)
     assert emulated.launched
-    assert len(stores[0]) > 5
-    assert stores[0] == stores[1]
+    for resolution_m, values in MadeFeatures(cube, spec, project.spec.season).read(layout, box).items():
+        assert made[resolution_m].tobytes() == values.tobytes()
 
 
-def test_the_environment_chooses(monkeypatch):
-    monkeypatch.setenv("CROPCUBE_DEVICE", "cpu")
-    assert devices.worker_device() is None
-    monkeypatch.setenv("CROPCUBE_DEVICE", "gpu")
-    with pytest.raises(InvalidInputError, match="CROPCUBE_DEVICE is 'gpu'"):
-        devices.worker_device()
-
-
-def test_a_device_that_is_asked_for_and_missing_is_an_error(monkeypatch):
+def test_the_device_that_is_asked_for_is_taken_or_missed(monkeypatch):
     def none():
         raise InvalidInputError("no device: none", "Run where there is a GPU.")
 
     monkeypatch.setattr(devices, "cupy_device", none)
-    devices._device_asked_for.cache_clear()
-    monkeypatch.setenv("CROPCUBE_DEVICE", "cuda")
+    choose = devices.worker_device.__wrapped__
+    assert choose("cpu") is None
     with pytest.raises(InvalidInputError, match="no device"):
-        devices.worker_device()
+        choose("cuda")
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setenv("CROPCUBE_DEVICE", "auto")
-    assert devices.worker_device() is None
-    devices._device_asked_for.cache_clear()
+    assert choose("auto") is None
+    monkeypatch.setattr(devices, "cupy_device", lambda: "a GPU")
+    assert choose("auto") == choose("cuda") == "a GPU"
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
+    assert choose("auto") is None
+
+
+def test_unknown_devices_are_refused():
+    with pytest.raises(InvalidInputError, match="device 'gpu' is not known"):
+        RunOptions(device="gpu")

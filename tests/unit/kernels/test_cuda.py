@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from cropcube.errors import InvalidInputError
 from cropcube.kernels import clear_pixels, cuda, device, harmonic_fit, reference, window_median
-from tests.support.emulated_device import EmulatedArray, EmulatedDevice, emulate
+from tests.support.emulated_device import EmulatedArray, EmulatedDevice
 from tests.support.series import nan_median, observed_series
 
 NVCC = shutil.which("nvcc")
@@ -44,12 +44,10 @@ def gpu(request):
         except InvalidInputError as error:
             pytest.skip(str(error))
         return
-    emulator = emulate()
-    yield emulator
-    device.EMULATORS.remove(emulator)
+    yield EmulatedDevice()
 
 
-def same_bytes(gpu, found, expected):
+def assert_same_bytes(gpu, found, expected):
     for array, wanted in zip(found, expected, strict=True):
         assert gpu.holds(array)
         host = gpu.get(array)
@@ -61,7 +59,7 @@ def same_bytes(gpu, found, expected):
 def as_it_lies(gpu, array):
     """An array on the device in the order of memory that it has on the host."""
     if isinstance(gpu, EmulatedDevice):
-        return EmulatedArray(array)
+        return EmulatedArray(array, gpu)
     import cupy
 
     return (
@@ -103,7 +101,7 @@ def test_every_length_of_window(gpu, dates, pixels):
     reflectance, valid = series(dates, pixels)
     window = np.zeros(dates, np.int32)
     found = window_median(gpu.put(reflectance), gpu.put(valid), window, 1)
-    same_bytes(gpu, found, window_median(reflectance, valid, window, 1))
+    assert_same_bytes(gpu, found, window_median(reflectance, valid, window, 1))
 
 
 def test_windows_of_all_lengths_at_once_and_dates_in_no_window(gpu):
@@ -113,9 +111,9 @@ def test_windows_of_all_lengths_at_once_and_dates_in_no_window(gpu):
     reflectance, valid = series(len(window), 131, bands=2)
     expected = window_median(reflectance, valid, window, len(lengths) + 1)
     found = window_median(gpu.put(reflectance), gpu.put(valid), window, len(lengths) + 1)
-    same_bytes(gpu, found, expected)
+    assert_same_bytes(gpu, found, expected)
     on_device = window_median(gpu.put(reflectance), gpu.put(valid), gpu.put(window), len(lengths) + 1)
-    same_bytes(gpu, on_device, expected)
+    assert_same_bytes(gpu, on_device, expected)
 
 
 def test_rows_that_begin_between_two_words(gpu):
@@ -123,7 +121,7 @@ def test_rows_that_begin_between_two_words(gpu):
     window = (np.arange(20) // 4).astype(np.int32)
     odd = slice(1, None)
     expected = window_median(reflectance[..., odd], valid[..., odd], window, 5)
-    same_bytes(gpu, window_median(gpu.put(reflectance[..., odd]), gpu.put(valid[..., odd]), window, 5), expected)
+    assert_same_bytes(gpu, window_median(gpu.put(reflectance[..., odd]), gpu.put(valid[..., odd]), window, 5), expected)
 
 
 @pytest.mark.parametrize("order", ["F", "sliced"])
@@ -137,8 +135,8 @@ def test_other_orders_of_memory(gpu, order):
     dates = len(valid)
     window, days = (np.arange(dates) % 3).astype(np.int32), np.arange(dates) * 11
     held = as_it_lies(gpu, reflectance), as_it_lies(gpu, valid)
-    same_bytes(gpu, window_median(*held, window, 3), window_median(reflectance, valid, window, 3))
-    same_bytes(gpu, harmonic_fit(*held, days, 1), harmonic_fit(reflectance, valid, days, 1))
+    assert_same_bytes(gpu, window_median(*held, window, 3), window_median(reflectance, valid, window, 3))
+    assert_same_bytes(gpu, harmonic_fit(*held, days, 1), harmonic_fit(reflectance, valid, days, 1))
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64, np.int32])
@@ -149,7 +147,7 @@ def test_fits_have_the_bits_of_the_processor(gpu, order, dtype):
     for ridge in (0.0, 0.5):
         expected = harmonic_fit(reflectance.astype(dtype), valid, days, order, ridge)
         found = harmonic_fit(gpu.put(reflectance.astype(dtype)), gpu.put(valid), days, order, ridge)
-        same_bytes(gpu, found, expected)
+        assert_same_bytes(gpu, found, expected)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-6, 0.1])
@@ -159,14 +157,14 @@ def test_fits_near_singular_have_the_bits_of_the_processor(gpu, span, ridge):
     valid[6:, :, 100:] = False
     days = np.random.default_rng(span).random(36) * span
     expected = harmonic_fit(reflectance, valid, days, 2, ridge)
-    same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 2, ridge), expected)
+    assert_same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 2, ridge), expected)
 
 
 def test_a_fit_of_more_dates_than_fit_into_shared_memory_at_full_blocks(gpu):
     reflectance, valid = series(4000, 40, bands=1)
     days = np.arange(4000) / 11
     expected = harmonic_fit(reflectance, valid, days, 3)
-    same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 3), expected)
+    assert_same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 3), expected)
 
 
 @pytest.mark.parametrize("radius", [0, 1, 4, 30])
@@ -178,8 +176,10 @@ def test_masks_are_those_of_the_processor(gpu, radius, repeats):
     part = (slice(5, 35), slice(3, 293))
     expected = clear_pixels(quality, (4, 5), radius, part, repeats, reflectance)
     found = clear_pixels(gpu.put(quality), (4, 5), radius, part, repeats, gpu.put(reflectance))
-    same_bytes(gpu, [found], [expected])
-    same_bytes(gpu, [clear_pixels(gpu.put(quality), (4,), radius, part)], [clear_pixels(quality, (4,), radius, part)])
+    assert_same_bytes(gpu, [found], [expected])
+    assert_same_bytes(
+        gpu, [clear_pixels(gpu.put(quality), (4,), radius, part)], [clear_pixels(quality, (4,), radius, part)]
+    )
 
 
 def test_nothing_to_do(gpu):
@@ -188,9 +188,9 @@ def test_nothing_to_do(gpu):
         window, days = np.zeros(shape[0], np.int32), np.arange(shape[0]) * 40
         for windows in (1, 2):
             expected = window_median(reflectance, valid, window, windows)
-            same_bytes(gpu, window_median(gpu.put(reflectance), gpu.put(valid), window, windows), expected)
+            assert_same_bytes(gpu, window_median(gpu.put(reflectance), gpu.put(valid), window, windows), expected)
         expected = harmonic_fit(reflectance, valid, days, 1)
-        same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 1), expected)
+        assert_same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 1), expected)
 
 
 @settings(deadline=None, max_examples=60)
@@ -200,7 +200,7 @@ def test_reference_processor_and_emulated_device_agree(drawn):
     emulator = EmulatedDevice()
     held = EmulatedArray(reflectance), EmulatedArray(valid)
     found = cuda.window_median(emulator, *held, window, windows)
-    same_bytes(emulator, found, window_median(*drawn))
+    assert_same_bytes(emulator, found, window_median(*drawn))
     np.testing.assert_array_equal(found[0].held, nan_median(*drawn)[0])
     inputs = (np.ascontiguousarray(a) for a in (reflectance, valid, window))
     np.testing.assert_array_equal(found[0].held, reference.window_median(*inputs, windows)[0])
