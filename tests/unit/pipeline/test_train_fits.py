@@ -47,7 +47,8 @@ def test_what_augmentation_takes_from_beyond_the_season_is_said(project):
 def test_settings_that_do_not_do_what_they_are_known_for_are_said(project):
     asked = options(project, classifier="cropnet", fit=FitOptions.of_words("cropnet", {"recipe": "paper"}))
     job = of_project(project, asked)
-    (paper,) = notes_of_settings(job, asked)
+    (moved, paper) = notes_of_settings(job, asked)
+    assert "moved by at most 15 days, not 50: a quarter of the model's window of 60 days" in moved
     assert "published for 43 steps of median-5d; 7 steps of median-10d" in paper
     alone = replace(asked, model_window="03-18/03-28", fit=replace(asked.fit, width=4))
     (augment,) = notes_of_settings(of_project(project, alone), alone)
