@@ -137,15 +137,16 @@ def features(
     mask: str = "scl:4,5,6,7",
     dilate: int = 0,
     index: str | Iterable[str] | None = None,
+    percentiles: str | Iterable[float] | None = None,
     device: str = "auto",
     **run: Unpack[RunWords],
 ) -> FeaturesSummary:
-    """Reduce the cube's time axis: `median`, `annual-median` or `harmonic`."""
+    """Reduce the cube's time axis to features of a kind; see `domain.feature_spec.KINDS`."""
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.pipeline.features import FeaturesOptions
     from cropcube.pipeline.features import features as work
 
-    own = {"window": window, "order": order, "ridge": ridge, "index": index}
+    own = {"window": window, "order": order, "ridge": ridge, "index": index, "percentiles": percentiles}
     return work(Path(project), FeaturesOptions(FeatureSpec.of_words(kind, mask, dilate, own)), _run(run, device))
 
 

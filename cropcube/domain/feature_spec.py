@@ -14,15 +14,35 @@ from cropcube.domain.words import given_options, names_in
 from cropcube.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from cropcube.domain.season import Season
 
-KINDS = ("median", "annual-median", "harmonic")
-KINDS_OF = {"window": ("median",), "order": ("harmonic",), "ridge": ("harmonic",), "index": ("median", "annual-median")}
+KINDS = ("median", "annual-median", "geomedian", "percentiles", "statistics", "harmonic")
+IN_WINDOWS = ("median", "geomedian")
+"""Kinds that have a value for each window of days."""
+KINDS_OF = {
+    "window": IN_WINDOWS,
+    "order": ("harmonic",),
+    "ridge": ("harmonic",),
+    "index": ("median", "annual-median", "geomedian", "statistics"),
+    "percentiles": ("percentiles",),
+}
 """Options that only some kinds have."""
-FIELD_OF = {"window": "window_days", "order": "order", "ridge": "ridge", "index": "indices"}
+FIELD_OF = {
+    "window": "window_days",
+    "order": "order",
+    "ridge": "ridge",
+    "index": "indices",
+    "percentiles": "percentiles",
+}
+REAL_VALUED = ("statistics", "harmonic")
+"""Kinds whose values are real numbers, NaN where there is none; those of the others are integers, 0 where there is
+none."""
+STATISTICS = ("mean", "sd", "min", "max", "amplitude", "day_of_max")
+"""Of an index over the season, in this order."""
+DEFAULT_PERCENTILES = (10.0, 25.0, 50.0, 75.0, 90.0)
 DEFAULT_CLASSES = (4, 5, 6, 7)
 """Vegetation, bare soil, water and unclassified of Sentinel-2's scene classification."""
 MAX_ORDER = 10
@@ -34,9 +54,9 @@ class FeatureSpec:
     """One product of features; options that its kind does not use are set back to their defaults."""
 
     kind: str = "median"
-    "`median`, `annual-median` or `harmonic`."
+    "One of `KINDS`."
     window_days: int = 5
-    "Of `median`: days in a window, day 0 = season start; the last may be shorter."
+    "Of `median` and `geomedian`: days in a window, day 0 = season start; the last may be shorter."
     order: int = 2
     "Of `harmonic`: number of harmonics."
     ridge: float = 0.0
@@ -46,19 +66,24 @@ class FeatureSpec:
     dilate_m: int = 0
     "Metres around pixels of other classes that do not count as clear either."
     indices: tuple[str, ...] = ()
-    "Spectral indices of the medians."
+    "Spectral indices, of medians; `statistics` are of them (of NDVI, if none is named)."
+    percentiles: tuple[float, ...] = DEFAULT_PERCENTILES
+    "Of `percentiles`: 0 to 100, with at most one decimal place."
 
     def __post_init__(self) -> None:
         self._check_kind(self.kind)
-        if self.indices and self.kind == "harmonic":
+        if self.indices and self.kind not in KINDS_OF["index"]:
             raise InvalidInputError(
-                "indices are computed from medians; kind harmonic has none", "Use --kind median or annual-median."
+                f"indices are computed from medians; kind {self.kind} has none",
+                "Use --kind median, annual-median, geomedian or statistics.",
             )
         for field in fields(self):
             if any(field.name == FIELD_OF[word] and self.kind not in kinds for word, kinds in KINDS_OF.items()):
                 object.__setattr__(self, field.name, field.default)
         object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
-        object.__setattr__(self, "indices", tuple(dict.fromkeys(name.upper() for name in self.indices)))
+        indices = self.indices or (("NDVI",) if self.kind == "statistics" else ())
+        object.__setattr__(self, "indices", tuple(dict.fromkeys(name.upper() for name in indices)))
+        object.__setattr__(self, "percentiles", tuple(sorted({float(p) for p in self.percentiles})))
         object.__setattr__(self, "ridge", float(self.ridge))
         self._check()
 
@@ -80,6 +105,12 @@ class FeatureSpec:
             raise InvalidInputError(
                 f"a ridge of {self.ridge:g} is no weight", "Give --ridge 0 (the default) or a positive number."
             )
+        wrong = [p for p in self.percentiles if not (0 <= p <= 100 and round(p, 1) == p)]
+        if wrong or not self.percentiles:
+            raise InvalidInputError(
+                f"no percentiles are made of {', '.join(f'{p:g}' for p in wrong) or 'an empty list'}",
+                "Give --percentiles from 0 to 100 with at most one decimal place, such as 10,25,50,75,90.",
+            )
         if not 0 <= self.dilate_m <= MAX_DILATE_M:
             raise InvalidInputError(
                 f"a dilation of {self.dilate_m} m is not done",
@@ -100,7 +131,8 @@ class FeatureSpec:
         kind, mask, dilate
             As there.
         own
-            Options that only some kinds have: `window`, `order`, `ridge`, `index`; None where not given.
+            Options that only some kinds have: `window`, `order`, `ridge`, `index`, `percentiles` (text such as
+            `10,50,90`, or numbers); None where not given.
 
         Raises
         ------
@@ -113,6 +145,8 @@ class FeatureSpec:
         given = given_options(("kind", kind), KINDS_OF, own)
         if "index" in given:
             given["index"] = names_in(given["index"])
+        if "percentiles" in given:
+            given["percentiles"] = cls.parse_percentiles(given["percentiles"])
         values = {FIELD_OF[word]: value for word, value in given.items()}
         return cls(kind, classes=cls.parse_mask(mask), dilate_m=dilate, **values)
 
@@ -126,11 +160,19 @@ class FeatureSpec:
 
     @property
     def _plain_name(self) -> str:
-        return {"median": f"median-{self.window_days}d", "harmonic": f"harmonic-{self.order}"}.get(self.kind, self.kind)
+        if self.kind in IN_WINDOWS:
+            return f"{self.kind}-{self.window_days}d"
+        parts: tuple[str, ...] = {
+            "harmonic": (str(self.order),),
+            "percentiles": tuple(f"{p:g}" for p in self.percentiles),
+            "statistics": tuple(name.lower() for name in self.indices),
+        }.get(self.kind, ())
+        return "-".join((self.kind, *parts))
 
     @property
     def _is_plain(self) -> bool:
-        return self == FeatureSpec(self.kind, self.window_days, self.order)
+        named = self.indices if self.kind == "statistics" else ()
+        return self == FeatureSpec(self.kind, self.window_days, self.order, indices=named, percentiles=self.percentiles)
 
     @classmethod
     def parse(cls, name: str) -> FeatureSpec:
@@ -141,16 +183,37 @@ class FeatureSpec:
         InvalidInputError
             If it is none; the name of features with other options does not say them (their store does).
         """
-        if found := re.fullmatch(r"median-(\d+)d", name):
-            return cls("median", window_days=int(found[1]))
+        if found := re.fullmatch(r"(median|geomedian)-(\d+)d", name):
+            return cls(found[1], window_days=int(found[2]))
         if found := re.fullmatch(r"harmonic-(\d+)", name):
             return cls("harmonic", order=int(found[1]))
+        if found := re.fullmatch(r"percentiles((?:-\d+(?:\.\d)?)+)", name):
+            return cls("percentiles", percentiles=tuple(float(part) for part in found[1][1:].split("-")))
+        if found := re.fullmatch(r"statistics((?:-[a-z]+)+)", name):
+            return cls("statistics", indices=tuple(found[1][1:].split("-")))
         if name == "annual-median":
             return cls("annual-median")
         raise InvalidInputError(
             f"{name!r} does not name features with default options",
-            "Such names are median-5d, annual-median, harmonic-2.",
+            "Such names are median-5d, annual-median, geomedian-30d, percentiles-10-90, statistics-ndvi, harmonic-2.",
         )
+
+    @staticmethod
+    def parse_percentiles(given: str | Iterable[float]) -> tuple[float, ...]:
+        """Read `10,25,50`; numbers are taken as they are.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is no number.
+        """
+        parts = given.split(",") if isinstance(given, str) else list(given)
+        try:
+            return tuple(float(part) for part in parts)
+        except ValueError:
+            raise InvalidInputError(
+                f"percentiles {given!r} are not numbers with commas between them", "Example: --percentiles 10,50,90."
+            ) from None
 
     @staticmethod
     def parse_mask(text: str) -> tuple[int, ...]:
@@ -195,23 +258,28 @@ class FeatureSpec:
                 tuple(int(c) for c in values["classes"]),
                 int(values["dilate_m"]),
                 tuple(str(name) for name in values["indices"]),
+                tuple(float(p) for p in values["percentiles"]),
             )
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"damaged feature specification {dict(values)} ({error})") from error
 
     def windows(self, season: Season) -> int:
         """Return the number of windows of time: ceil(season days / window days); 1 where the season is one."""
-        return -(-season.days // self.window_days) if self.kind == "median" else 1
+        return -(-season.days // self.window_days) if self.kind in IN_WINDOWS else 1
 
     def window_starts(self, season: Season) -> tuple[date, ...]:
         """Return the first day of each window."""
-        step = self.window_days if self.kind == "median" else season.days
+        step = self.window_days if self.kind in IN_WINDOWS else season.days
         return tuple(season.date_of(window * step) for window in range(self.windows(season)))
 
     def steps(self, season: Season) -> tuple[str, ...]:
-        """Return labels of what a pixel has per band: first days of the windows, or terms of the harmonic fit."""
+        """Return labels of what a pixel has per band: first days of the windows, terms of the fit, names of values."""
         if self.kind == "harmonic":
             return self.terms
+        if self.kind == "percentiles":
+            return tuple(f"p{p:g}" for p in self.percentiles)
+        if self.kind == "statistics":
+            return STATISTICS
         return tuple(day.isoformat() for day in self.window_starts(season))
 
     @property

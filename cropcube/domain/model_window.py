@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from cropcube.domain.feature_spec import IN_WINDOWS
 from cropcube.errors import InvalidInputError, ModelMismatchError
 
 if TYPE_CHECKING:
@@ -69,10 +70,10 @@ class ModelWindow:
         InvalidInputError
             If the features have no windows of time, or the season lacks one that the model's window holds.
         """
-        if spec.kind != "median":
+        if spec.kind not in IN_WINDOWS:
             raise InvalidInputError(
                 f"{spec.name} has no windows of time to choose from",
-                "--model-window goes with features of --kind median.",
+                "--model-window goes with features of --kind median or geomedian.",
             )
         begin = _next(self.begin, season.start - timedelta(days=spec.window_days // 2))
         stop = _next(self.stop, begin)
@@ -123,7 +124,7 @@ def growing_season(spec: FeatureSpec, season: Season, latitude: float) -> ModelW
     None for the whole season: within 35 degrees of the equator, where crops grow all year; where the season does not
     hold the window, or no more than it; and for features without windows of time.
     """
-    if spec.kind != "median" or abs(latitude) < TEMPERATE_DEG:
+    if spec.kind not in IN_WINDOWS or abs(latitude) < TEMPERATE_DEG:
         return None
     window = _NORTH if latitude > 0 else _SOUTH
     try:

@@ -62,7 +62,8 @@ def given_options(
     for name in given:
         kinds = owners.get(name, (choice[1],))
         if choice[1] not in kinds:
-            option, them = f"--{name.replace('_', '-')}", " or ".join(kinds)
+            option = f"--{name.replace('_', '-')}"
+            them = " or ".join(part for part in (", ".join(kinds[:-1]), kinds[-1]) if part)
             raise UsageError(
                 f"{option} belongs to --{choice[0]} {them}, not to {choice[1]}",
                 f"Leave {option} out, or choose --{choice[0]} {them}.",

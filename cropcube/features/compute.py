@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.domain.sensor import REFLECTANCE_SCALE
+from cropcube.domain.feature_spec import IN_WINDOWS
 from cropcube.errors import InvalidInputError
 from cropcube.features.on_device import reduce_on_device
-from cropcube.kernels import clear_pixels, harmonic_fit, spectral_index, window_median
+from cropcube.kernels import (
+    Reflectance,
+    clear_pixels,
+    harmonic_fit,
+    index_statistics,
+    spectral_indices,
+    time_percentiles,
+    window_geomedian,
+    window_median,
+)
 from cropcube.kernels.device import CPU, worker_device
 from cropcube.kernels.indices import find_index
 
@@ -20,10 +30,21 @@ if TYPE_CHECKING:
 
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.domain.season import Season
+    from cropcube.kernels.device import Device
     from cropcube.observations.tile import TileObservations
 
-MEDIAN, COEFFICIENT, RMSE, CLEAR_COUNT, INDEX = "median", "coefficient", "rmse", "clear_count", "index"
-REVISION = 3
+MEDIAN, GEOMEDIAN, PERCENTILE, STATISTIC = "median", "geomedian", "percentile", "statistic"
+COEFFICIENT, RMSE, CLEAR_COUNT, INDEX = "coefficient", "rmse", "clear_count", "index"
+ARRAY_OF = {
+    "median": MEDIAN,
+    "annual-median": MEDIAN,
+    "geomedian": GEOMEDIAN,
+    "percentiles": PERCENTILE,
+    "statistics": STATISTIC,
+    "harmonic": COEFFICIENT,
+}
+"""The array that a classifier reads, by the features' kind."""
+REVISION = 4
 """Of everything that turns observations into features: raise it when the same observations would give others."""
 
 
@@ -46,17 +67,20 @@ def compute(
     Returns
     -------
     dict
-        Medians: `median` (window, band, y, x) uint16, `clear_count` (window, y, x) uint16 and, if asked for, `index`
-        (window, index_name, y, x) float32. Harmonics: `coefficient` (term, band, y, x) float32, `rmse` (band, y, x)
-        float32, `clear_count` (y, x) uint16.
+        Medians of either kind: `median` or `geomedian` (window, band, y, x) uint16, `clear_count` (window, y, x) uint16
+        and, if asked for, `index` (window, index_name, y, x) float32. Others have `clear_count` (y, x) uint16 and,
+        percentiles: `percentile` (percent, band, y, x) uint16; statistics: `statistic` (statistic_name, index_name, y,
+        x) float32; harmonics: `coefficient` (term, band, y, x) and `rmse` (band, y, x), float32.
 
     Raises
     ------
     InvalidInputError
         If an index needs a band that is not there.
     """
-    reduced = {m: reduce_time(spec, observations, m, season, threads) for m in observations.reflectance}
-    indices = compute_indices(spec, observations.bands, {m: arrays.get(MEDIAN) for m, arrays in reduced.items()})
+    resolutions_m = resolutions_of(spec, observations.bands)
+    reduced = {m: reduce_time(spec, observations, m, season, threads) for m in resolutions_m}
+    composites = {m: arrays.get(ARRAY_OF[spec.kind]) for m, arrays in reduced.items()}
+    indices = compute_indices(spec, observations.bands, composites, threads)
     return {m: {**arrays, **({INDEX: indices[m]} if m in indices else {})} for m, arrays in reduced.items()}
 
 
@@ -68,25 +92,54 @@ def reduce_time(
     threads: int = 1,
     device: str = CPU,
 ) -> dict[str, NDArray[Any]]:
-    """Return the features of all bands of one resolution, indices excepted; see `compute`.
+    """Return the features of one resolution, indices of medians excepted; see `compute`.
 
-    Reduced on a GPU if `device` says so (see `kernels.device.worker_device`); the bytes are the same.
+    Statistics take the observations of all resolutions that `resolutions_read` names. Reduced on a GPU if `device` says
+    so (see `kernels.device.worker_device`); the bytes are the same.
     """
+    gpu = worker_device(device)
+    if spec.kind == "statistics":
+        return _reduce_to_statistics(spec, observations, resolution_m, threads, gpu)
     reflectance_TBYX = observations.reflectance[resolution_m]
     clear_TYX = clear_observations(spec, observations, resolution_m, threads)
-    names = (COEFFICIENT, RMSE, CLEAR_COUNT) if spec.kind == "harmonic" else (MEDIAN, CLEAR_COUNT)
+    names = (COEFFICIENT, RMSE, CLEAR_COUNT) if spec.kind == "harmonic" else (ARRAY_OF[spec.kind], CLEAR_COUNT)
+    days = observations.days
 
     def kernel(reflectance_TBYX: Any, clear_TYX: Any) -> tuple[Any, ...]:
         if spec.kind == "harmonic":
-            return harmonic_fit(reflectance_TBYX, clear_TYX, observations.days, spec.order, spec.ridge, threads)
-        step = spec.window_days if spec.kind == "median" else season.days
-        window_T = (observations.days // step).astype(np.int32)
-        return window_median(reflectance_TBYX, clear_TYX, window_T, spec.windows(season), threads)
+            return harmonic_fit(reflectance_TBYX, clear_TYX, days, spec.order, spec.ridge, threads)
+        if spec.kind == "percentiles":
+            return time_percentiles(reflectance_TBYX, clear_TYX, spec.percentiles, threads)
+        window_T = (days // (spec.window_days if spec.kind in IN_WINDOWS else season.days)).astype(np.int32)
+        middle = window_geomedian if spec.kind == "geomedian" else window_median
+        return middle(reflectance_TBYX, clear_TYX, window_T, spec.windows(season), threads)
 
-    gpu = worker_device(device)
-    if gpu is None:
-        return dict(zip(names, kernel(reflectance_TBYX, clear_TYX), strict=True))
-    return dict(zip(names, reduce_on_device(gpu, kernel, reflectance_TBYX, clear_TYX, threads), strict=True))
+    series = reflectance_TBYX, clear_TYX
+    made = kernel(*series) if gpu is None else reduce_on_device(gpu, kernel, series, clear_TYX.shape[1], threads)
+    return dict(zip(names, made, strict=True))
+
+
+def _reduce_to_statistics(
+    spec: FeatureSpec, observations: TileObservations, resolution_m: int, threads: int, gpu: Device | None
+) -> dict[str, NDArray[Any]]:
+    """Return the statistics of the indices that live at one resolution, and the clear observations."""
+    clear = {resolution_m: clear_observations(spec, observations, resolution_m, threads)}
+    made: dict[str, NDArray[Any]] = {CLEAR_COUNT: clear[resolution_m].sum(axis=0, dtype=np.uint16)}
+    here = indices_at(spec, observations.bands, resolution_m)
+    if not here:
+        return made
+    read = resolutions_read(spec, observations.bands, resolution_m)
+    clear |= {m: clear_observations(spec, observations, m, threads) for m in read if m != resolution_m}
+    series = [array for m in read for array in (observations.reflectance[m], clear[m])]
+
+    def kernel(*arrays: Any) -> tuple[Any, ...]:
+        each = zip(read, arrays[::2], arrays[1::2], strict=True)
+        of = [Reflectance(values, observations.bands[m], seen) for m, values, seen in each]
+        return (index_statistics(here, of, observations.days, threads),)
+
+    height = clear[resolution_m].shape[1]
+    (made[STATISTIC],) = kernel(*series) if gpu is None else reduce_on_device(gpu, kernel, series, height, threads)
+    return made
 
 
 def clear_observations(
@@ -137,53 +190,49 @@ def index_resolutions(spec: FeatureSpec, bands: Mapping[int, tuple[str, ...]]) -
     return found
 
 
+def indices_at(spec: FeatureSpec, bands: Mapping[int, tuple[str, ...]], resolution_m: int) -> tuple[str, ...]:
+    """Return the indices that live at a resolution, of those whose bands are all there; see `index_resolutions`."""
+    known = {name for names in bands.values() for name in names}
+    whole = tuple(name for name in spec.indices if known.issuperset(find_index(name).bands))
+    return index_resolutions(replace(spec, indices=whole), bands).get(resolution_m, ()) if whole else ()
+
+
+def resolutions_of(spec: FeatureSpec, bands: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
+    """Return the resolutions that features have arrays at: all; statistics have those of indices, and the finest."""
+    held = tuple(sorted(m for m, names in bands.items() if names))
+    if spec.kind != "statistics":
+        return held
+    return tuple(sorted({held[0], *index_resolutions(spec, bands)}))
+
+
+def resolutions_read(spec: FeatureSpec, bands: Mapping[int, tuple[str, ...]], resolution_m: int) -> tuple[int, ...]:
+    """Return the resolutions that the features at one are made of: its own, and of statistics those of its bands."""
+    if spec.kind != "statistics":
+        return (resolution_m,)
+    wanted = {band for name in indices_at(spec, bands, resolution_m) for band in find_index(name).bands}
+    return tuple(sorted({resolution_m, *(m for m, names in bands.items() if wanted.intersection(names))}))
+
+
 def compute_indices(
-    spec: FeatureSpec, bands: Mapping[int, tuple[str, ...]], medians: Mapping[int, NDArray[np.uint16] | None]
+    spec: FeatureSpec,
+    bands: Mapping[int, tuple[str, ...]],
+    composites: Mapping[int, NDArray[np.uint16] | None],
+    threads: int = 1,
 ) -> dict[int, NDArray[np.float32]]:
-    """Return the indices of the medians, (window, index, y, x) by resolution in metres.
+    """Return the indices of medians of either kind, (window, index, y, x) by resolution in metres.
 
     An index that mixes resolutions is at the coarsest of its bands: finer medians are averaged over the pixels of a
-    coarse one that have a value. NaN where a median is missing.
+    coarse one that have a value. NaN where a median is missing. None of other kinds.
     """
+    if spec.kind == "statistics":
+        return {}
     made = {}
     for resolution_m, names in index_resolutions(spec, bands).items():
-        layers = []
-        for name in names:
-            wanted = find_index(name).bands
-            layers.append(spectral_index(name, {b: _band_at(b, resolution_m, bands, medians) for b in wanted}))
-        made[resolution_m] = np.stack(layers, axis=1)
+        wanted = {band for name in names for band in find_index(name).bands}
+        of = []
+        for m, labels in bands.items():
+            values = composites.get(m)
+            if values is not None and wanted.intersection(labels):
+                of.append(Reflectance(values, labels))
+        made[resolution_m] = spectral_indices(names, of, threads)
     return made
-
-
-def _band_at(
-    band: str, resolution_m: int, bands: Mapping[int, tuple[str, ...]], medians: Mapping[int, NDArray[np.uint16] | None]
-) -> NDArray[np.float32]:
-    """Return the reflectance (window, y, x) of one band at its own or a coarser resolution; NaN = missing."""
-    own_m = next(m for m, names in bands.items() if band in names)
-    median_WBYX = medians[own_m]
-    if median_WBYX is None:
-        raise InvalidInputError(f"there is no median of {band} to compute an index from")
-    values_WYX = median_WBYX[:, bands[own_m].index(band)]
-    return average_seen(values_WYX, resolution_m // own_m)
-
-
-def average_seen(values_WYX: NDArray[np.uint16], factor: int) -> NDArray[np.float32]:
-    """Return reflectance (0 to 1), averaged over the pixels with a value in squares of `factor`; NaN where none has.
-
-    Parameters
-    ----------
-    values_WYX
-        uint16 in units of 1e-4, 0 = missing.
-    factor
-        Divides rows and columns.
-    """
-    offsets = [(dy, dx) for dy in range(factor) for dx in range(factor)]
-    parts = [values_WYX[:, dy::factor, dx::factor] for dy, dx in offsets]
-    total = np.zeros(parts[0].shape, np.float32)
-    seen = np.zeros(parts[0].shape, np.float32)
-    for part in parts:
-        total += part
-        seen += part != 0
-    result = np.full(total.shape, np.nan, np.float32)
-    np.divide(total * np.float32(REFLECTANCE_SCALE), seen, out=result, where=seen > 0)
-    return result

@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.cube.layout import ArraySpec, StoreSpec, feature_array
-from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.feature_spec import STATISTICS, FeatureSpec
 from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
-from cropcube.features.compute import CLEAR_COUNT, COEFFICIENT, INDEX, MEDIAN, RMSE, index_resolutions
+from cropcube.features.compute import (
+    ARRAY_OF,
+    CLEAR_COUNT,
+    COEFFICIENT,
+    GEOMEDIAN,
+    INDEX,
+    MEDIAN,
+    PERCENTILE,
+    RMSE,
+    STATISTIC,
+    index_resolutions,
+    resolutions_of,
+)
 
 if TYPE_CHECKING:
     from datetime import date
@@ -24,6 +36,8 @@ SPEC_ATTR = "features"
 INDEX_NAME = "index_name"
 """Dimension of the array `index`: an array named as one of its own dimensions could not have labels along it, and
 xarray would take it for a coordinate."""
+PERCENT, STATISTIC_NAME = "percent", "statistic_name"
+"""Leading dimensions of `percentile` and `statistic`."""
 UNIT: dict[str, JSON] = {"units": "1", "reflectance_scale": REFLECTANCE_SCALE}
 
 
@@ -39,8 +53,10 @@ def feature_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_p
     indices = index_resolutions(spec, bands)
     arrays: list[ArraySpec] = []
     coordinates: dict[str, tuple[str | int | float | date, ...]] = {}
-    for resolution_m, names in bands.items():
-        coordinates[f"band@{resolution_m}"] = names
+    for resolution_m in resolutions_of(spec, bands):
+        names = bands[resolution_m]
+        if spec.kind != "statistics":
+            coordinates[f"band@{resolution_m}"] = names
         for name, leading, dtype, fill in _arrays(spec, season, len(names), len(indices.get(resolution_m, ()))):
             array = feature_array(name, resolution_m, leading, dtype, tile_px)
             arrays.append(
@@ -53,6 +69,10 @@ def feature_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_p
             coordinates[f"{INDEX_NAME}@{resolution_m}"] = indices[resolution_m]
     if spec.kind == "harmonic":
         coordinates["term"] = spec.terms
+    elif spec.kind == "percentiles":
+        coordinates[PERCENT] = spec.percentiles
+    elif spec.kind == "statistics":
+        coordinates[STATISTIC_NAME] = STATISTICS
     else:
         coordinates["window"] = spec.window_starts(season)
     return StoreSpec(
@@ -88,9 +108,14 @@ def _arrays(
             (RMSE, (band,), "float32", np.nan),
             (CLEAR_COUNT, (), "uint16", 0),
         ]
+    if spec.kind == "percentiles":
+        return [(PERCENTILE, ((PERCENT, len(spec.percentiles)), band), "uint16", 0), (CLEAR_COUNT, (), "uint16", 0)]
+    if spec.kind == "statistics":
+        leading = ((STATISTIC_NAME, len(STATISTICS)), (INDEX_NAME, indices))
+        return [*([(STATISTIC, leading, "float32", np.nan)] if indices else []), (CLEAR_COUNT, (), "uint16", 0)]
     window = ("window", spec.windows(season))
     arrays: list[tuple[str, tuple[tuple[str, int], ...], str, float]] = [
-        (MEDIAN, (window, band), "uint16", 0),
+        (ARRAY_OF[spec.kind], (window, band), "uint16", 0),
         (CLEAR_COUNT, (window,), "uint16", 0),
     ]
     return [*arrays, (INDEX, (window, (INDEX_NAME, indices)), "float32", np.nan)] if indices else arrays
@@ -99,10 +124,13 @@ def _arrays(
 def _attrs(spec: FeatureSpec, name: str) -> dict[str, JSON]:
     long_names = {
         MEDIAN: "median of the clear observations; 0 = none",
+        GEOMEDIAN: "geometric median of the clear observations, of the bands of this resolution together; 0 = none",
+        PERCENTILE: "percentiles of the clear observations of the season; 0 = none",
+        STATISTIC: "statistics of spectral indices over the clear observations of the season; days from its start",
         CLEAR_COUNT: "number of clear observations",
         COEFFICIENT: f"harmonic fit of order {spec.order}, days from the season's start, period 365.25 days",
         RMSE: "root of the mean squared residual of the fit",
         INDEX: "spectral index of the medians",
     }
-    scaled = name in (MEDIAN, COEFFICIENT, RMSE)
+    scaled = name in (MEDIAN, GEOMEDIAN, PERCENTILE, COEFFICIENT, RMSE)
     return {"long_name": long_names[name], **(UNIT if scaled else {"units": "1"})}

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from cropcube.domain.feature_spec import REAL_VALUED
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import Scaling
 from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
+from cropcube.features.compute import ARRAY_OF, index_resolutions
+from cropcube.features.layout import INDEX_NAME
 from cropcube.kernels import Rows, pack_samples
 
 if TYPE_CHECKING:
@@ -28,13 +31,30 @@ if TYPE_CHECKING:
 Features: TypeAlias = Mapping[int, "NDArray[Any]"]
 """By resolution in metres: (steps, the layout's bands of that resolution, y, x); all cover the same ground."""
 
-ARRAYS = {"median": "median", "annual-median": "median", "harmonic": "coefficient"}
-"""Which array of a feature store a classifier reads, by the features' kind."""
+_IN_TIME = "windows without a clear observation are filled linearly in time, ends held"
 GAP_RULES = {
-    "median": "windows without a clear observation are filled linearly in time, ends held",
+    "median": _IN_TIME,
     "annual-median": "none needed",
+    "geomedian": _IN_TIME,
+    "percentiles": "none needed",
+    "statistics": "none; pixels where an index has no value are left out",
     "harmonic": "none; pixels without a fit are left out",
 }
+
+
+def input_bands(spec: FeatureSpec, sensor: Sensor) -> dict[str, int]:
+    """Return the resolutions in metres of what a classifier takes side by side: bands, or indices of statistics.
+
+    Raises
+    ------
+    InvalidInputError
+        If an index is unknown or needs a band that the sensor does not have.
+    """
+    if spec.kind != "statistics":
+        return {band.name: band.resolution_m for band in sensor.bands}
+    found = index_resolutions(spec, {m: sensor.bands_at(m) for m in sensor.resolutions})
+    resolution_of = {name: m for m, names in found.items() for name in names}
+    return {name: resolution_of[name] for name in spec.indices}
 
 
 @dataclass(frozen=True)
@@ -44,9 +64,9 @@ class InputLayout:
     feature: str
     "Name of the feature store."
     kind: str
-    "`median`, `annual-median` or `harmonic`."
+    "See `domain.feature_spec.KINDS`."
     bands: tuple[str, ...]
-    "In the sensor's order."
+    "In the sensor's order; of statistics the indices."
     resolutions_m: tuple[int, ...]
     "Of each band."
     series_steps: tuple[str, ...]
@@ -69,11 +89,10 @@ class InputLayout:
         InvalidInputError
             If the season or the kind of features does not have the model's window.
         """
-        bands = sensor.bands
+        bands = input_bands(spec, sensor)
         steps = tuple(str(step) for step in spec.steps(season))
         window = model_window.steps_of(spec, season) if model_window else (0, 0)
-        resolutions = tuple(b.resolution_m for b in bands)
-        return cls(spec.name, spec.kind, tuple(b.name for b in bands), resolutions, steps, window)
+        return cls(spec.name, spec.kind, tuple(bands), tuple(bands.values()), steps, window)
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -88,7 +107,12 @@ class InputLayout:
     @property
     def array(self) -> str:
         """Name of the array in the feature store."""
-        return ARRAYS[self.kind]
+        return ARRAY_OF[self.kind]
+
+    @property
+    def band_dimension(self) -> str:
+        """Name of the dimension of that array that the layout's bands are labels of."""
+        return INDEX_NAME if self.kind == "statistics" else "band"
 
     @property
     def gap_rule(self) -> str:
@@ -98,7 +122,7 @@ class InputLayout:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the features as they are stored, gap-filled ones too."""
-        return np.dtype(np.float32 if self.kind == "harmonic" else np.uint16)
+        return np.dtype(np.float32 if self.kind in REAL_VALUED else np.uint16)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -113,7 +137,8 @@ class InputLayout:
 def observed(layout: InputLayout, features: Features) -> NDArray[np.bool_]:
     """Return which pixels can be classified: those with a value at every resolution that the layout uses.
 
-    A pixel without any clear observation (for harmonics: with too few for a fit) is neither a sample nor predicted.
+    A pixel without any clear observation (for harmonics: with too few for a fit; for statistics: without a value of one
+    of the indices) is neither a sample nor predicted.
 
     Parameters
     ----------
@@ -127,8 +152,10 @@ def observed(layout: InputLayout, features: Features) -> NDArray[np.bool_]:
     """
     masks = []
     for resolution_m, values_SBYX in features.items():
-        first_SYX = values_SBYX[:, 0]
-        seen = np.isfinite(first_SYX).all(axis=0) if layout.kind == "harmonic" else (first_SYX != 0).any(axis=0)
+        # Bands of one resolution are clear together; an index may have no value where another has.
+        some_SBYX = values_SBYX if layout.kind == "statistics" else values_SBYX[:, :1]
+        there = np.isfinite(some_SBYX).all(axis=(0, 1)) if layout.kind in REAL_VALUED else None
+        seen = (some_SBYX != 0).any(axis=(0, 1)) if there is None else there
         masks.append(np.kron(seen, np.ones((resolution_m // FINEST_M,) * 2, dtype=bool)))
     mask: NDArray[np.bool_] = np.logical_and.reduce(masks)
     return mask
@@ -209,7 +236,7 @@ def reflectance_scaling(bands: int) -> Scaling:
 class ScalingMeasure:
     """Mean and standard deviation of the training pixels, gathered piece by piece.
 
-    By band for medians (their steps are one quantity), by band and term for harmonics.
+    By band for integers (their steps are one quantity), by band and term or statistic for real numbers.
     """
 
     layout: InputLayout
@@ -235,7 +262,7 @@ class ScalingMeasure:
         if not self._count:
             raise InvalidInputError("there is no training pixel to measure the scaling on", "Give more labels.")
         mean, square = self._sum / self._count, self._squares / self._count
-        if self.layout.kind != "harmonic":
+        if self.layout.kind not in REAL_VALUED:
             mean, square = mean.mean(axis=1, keepdims=True), square.mean(axis=1, keepdims=True)
         deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
         deviation[deviation < 1e-6 * np.maximum(1.0, np.abs(mean))] = 1.0

@@ -13,7 +13,7 @@ from cropcube.cube.observed import read_observations
 from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.errors import ModelMismatchError
 from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste
-from cropcube.features.compute import CLEAR_COUNT, reduce_time
+from cropcube.features.compute import CLEAR_COUNT, indices_at, reduce_time, resolutions_read
 from cropcube.kernels.device import CPU
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class StoredFeatures:
         """Return the layout's features of a box; see `FeatureSource`."""
         found = {}
         for resolution_m in sorted(set(layout.resolutions_m)):
-            known = list(map(str, self.store.labels("band", resolution_m)))
+            known = list(map(str, self.store.labels(layout.band_dimension, resolution_m)))
             wanted = [known.index(band) for band in layout.bands_at(resolution_m)]
             bands = slice(None) if wanted == list(range(len(known))) else sorted(wanted)
             values = self.store.read(box.lattice.name, layout.array, box.at(resolution_m), (slice(None), bands))
@@ -264,12 +264,16 @@ class MadeFeatures:
         """Return the features of some resolutions, and the clear observations at the first of them."""
         made: dict[int, NDArray[Any]] = {}
         counts: dict[int, NDArray[Any]] = {}
+        bands = self.observing.bands
+        read = sorted({r for m in resolutions_m for r in resolutions_read(self.spec, bands, m)})
         for cell in cells_of(box, cell_px(self.tile_px)):
-            seen = self.observing.cell(cell, self.spec.dilate_m, resolutions_m)
+            seen = self.observing.cell(cell, self.spec.dilate_m, read)
             for m in resolutions_m:
                 arrays = reduce_time(self.spec, seen, m, self.season, self.threads, self.device)
-                picked = [seen.bands[m].index(band) for band in layout.bands_at(m)]
-                paste(made, {m: arrays[layout.array][:, picked]}, cell.box(m), box.at(m))
+                if wanted := layout.bands_at(m):
+                    known = indices_at(self.spec, bands, m) if self.spec.kind == "statistics" else bands[m]
+                    picked = [known.index(band) for band in wanted]
+                    paste(made, {m: arrays[layout.array][:, picked]}, cell.box(m), box.at(m))
                 paste(counts, {m: arrays[CLEAR_COUNT]}, cell.box(m), box.at(m))
         return made, counts[resolutions_m[0]]
 
@@ -283,12 +287,12 @@ def check_store(store: Store, layout: InputLayout) -> None:
         Naming the array, bands or steps that do not fit.
     """
     for resolution_m in sorted(set(layout.resolutions_m)):
-        known = tuple(map(str, store.labels("band", resolution_m)))
+        there = (layout.array, resolution_m) in store.arrays
+        known = tuple(map(str, store.labels(layout.band_dimension, resolution_m))) if there else ()
         lacking = [band for band in layout.bands_at(resolution_m) if band not in known]
-        if (layout.array, resolution_m) not in store.arrays or lacking:
+        if lacking:
             raise ModelMismatchError(
-                f"{store.path} has no {layout.array} of {' '.join(lacking or layout.bands_at(resolution_m))} "
-                f"at {resolution_m} m",
+                f"{store.path} has no {layout.array} of {' '.join(lacking)} at {resolution_m} m",
                 f"The model takes {layout.feature} with the bands {' '.join(layout.bands)}.",
             )
         steps = store.array(layout.array, resolution_m).leading[0][1]

@@ -1,15 +1,18 @@
-"""Array in, array out: masks, medians, harmonics, indices, gap filling, packing and trees."""
+"""Array in, array out: masks, medians, percentiles, harmonics, indices, gap filling, packing and trees."""
 
 from cropcube.kernels.gapfill import gap_fill
+from cropcube.kernels.geomedian import window_geomedian
 from cropcube.kernels.harmonic import harmonic_design, harmonic_fit
-from cropcube.kernels.indices import INDICES, spectral_index
+from cropcube.kernels.indices import INDICES, Reflectance, index_statistics, spectral_indices
 from cropcube.kernels.masks import clear_mask, clear_pixels
 from cropcube.kernels.median import window_median
 from cropcube.kernels.pack import Rows, pack_samples, take_scaled
+from cropcube.kernels.percentiles import time_percentiles
 from cropcube.kernels.trees import Trees, sum_trees
 
 __all__ = [
     "INDICES",
+    "Reflectance",
     "Rows",
     "Trees",
     "clear_mask",
@@ -17,9 +20,12 @@ __all__ = [
     "gap_fill",
     "harmonic_design",
     "harmonic_fit",
+    "index_statistics",
     "pack_samples",
-    "spectral_index",
+    "spectral_indices",
     "sum_trees",
     "take_scaled",
+    "time_percentiles",
+    "window_geomedian",
     "window_median",
 ]

@@ -23,6 +23,54 @@ def window_median(
     threads: int,
     variant: str,
 ) -> None: ...
+def geomedian(
+    reflectance: NDArray[np.uint16],
+    valid: NDArray[np.bool_],
+    window: NDArray[np.int32],
+    found: NDArray[np.uint16],
+    clear_count: NDArray[np.uint16],
+    threads: int,
+    variant: str,
+) -> None: ...
+def percentiles(
+    reflectance: NDArray[np.uint16],
+    valid: NDArray[np.bool_],
+    thousandths: NDArray[np.int32],
+    network: NDArray[np.int32],
+    percentile: NDArray[np.uint16],
+    clear_count: NDArray[np.uint16],
+    threads: int,
+    variant: str,
+) -> None: ...
+def spectral_index(
+    sources: list[tuple[NDArray[np.uint16], NDArray[np.bool_] | None]],
+    places: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    offsets: NDArray[np.int32],
+    constants: NDArray[np.float32],
+    found: NDArray[np.float32],
+    threads: int,
+    variant: str,
+) -> None: ...
+def index_statistics(
+    sources: list[tuple[NDArray[np.uint16], NDArray[np.bool_] | None]],
+    places: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    offsets: NDArray[np.int32],
+    constants: NDArray[np.float32],
+    order: NDArray[np.int32],
+    days: NDArray[np.float32],
+    found: NDArray[np.float32],
+    threads: int,
+    variant: str,
+) -> None: ...
+def gap_fill(
+    values: NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    positions: NDArray[np.float64],
+    filled: NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64],
+    threads: int,
+) -> None: ...
 def harmonic_fit(
     reflectance: NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64],
     valid: NDArray[np.bool_],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels.device import device_of
+from cropcube.kernels.device import device_of, on_host
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,3 +62,42 @@ def check_series(reflectance_TBYX: NDArray[Any], valid_TYX: NDArray[np.bool_], k
             f"for reflectance_TBYX of shape {reflectance_TBYX.shape}"
         )
     return device_of(reflectance_TBYX, valid_TYX)
+
+
+def check_windows(
+    window_T: NDArray[np.integer], dates: int, windows: int, threads: int, most: int
+) -> NDArray[np.int32]:
+    """Refuse windows that do not fit a series; return them on the host, as the kernels take them.
+
+    Parameters
+    ----------
+    window_T
+        Window of each date; -1 = none.
+    dates, windows, threads
+        Of the series, of the result, of the caller.
+    most
+        Dates that a window may have.
+
+    Raises
+    ------
+    InvalidInputError
+        If a type, length or value does not fit.
+    """
+    check_array("window_T", window_T, "integer", 1)
+    window_T = on_host(window_T)
+    if window_T.shape != (dates,):
+        raise InvalidInputError(f"window_T has shape {window_T.shape}; expected ({dates},), one window for each date")
+    if windows < 0 or threads < 1:
+        raise InvalidInputError(f"windows = {windows}, threads = {threads}; expected windows >= 0 and threads >= 1")
+    if dates and not (int(window_T.min()) >= -1 and int(window_T.max()) < windows):
+        raise InvalidInputError(
+            f"window_T runs from {window_T.min()} to {window_T.max()}; expected -1 (ignore) to {windows - 1}"
+        )
+    if dates > most and np.bincount(window_T[window_T >= 0], minlength=1).max() > most:
+        raise InvalidInputError(f"a window of window_T has over {most} dates")
+    return np.ascontiguousarray(window_T, np.int32)
+
+
+def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in C order and the processor's byte order; itself where it is so."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))

@@ -35,8 +35,11 @@ BANDS_TOGETHER = 2
 SHARED_BYTES = 48 * 1024
 """Shared memory that every device gives a block without being asked."""
 MOST_TERMS = 21
+STATISTICS = 6
 IN_REGISTERS = 7
 """Terms of a fit whose matrices stay in registers."""
+BANDS_IN_REGISTERS = (4, 6, 10)
+"""Numbers of bands that a geometric median's sums are known of to the compiler."""
 CLASSES = {"uint16": "std::uint16_t", "float32": "float", "float64": "double"}
 
 
@@ -80,6 +83,67 @@ def window_median(
             )  # fmt: skip
         first += len(which)
     return median, clear_count
+
+
+def window_geomedian(
+    device: Device, reflectance: Any, valid: Any, window_T: NDArray[Any], windows: int
+) -> tuple[Any, Any]:
+    """Return what `cropcube.kernels.window_geomedian` returns, on the device; arguments are checked there."""
+    _, bands, height, width = reflectance.shape
+    reflectance, valid = device.in_order(reflectance, np.uint16), device.in_order(valid, np.bool_)
+    found = device.empty((windows, bands, height, width), np.uint16)
+    clear_count = device.empty((windows, height, width), np.uint16)
+    pixels = height * width
+    if pixels == 0 or windows == 0:
+        return found, clear_count
+    dates = np.argsort(window_T, kind="stable").astype(np.int32)[int((window_T < 0).sum()) :]
+    number = np.bincount(window_T[window_T >= 0], minlength=windows)
+    offsets = np.concatenate([[0], np.cumsum(number)])
+    longest = int(number.max())
+    threads, room = _threads_of(max(1, longest * (2 * bands + 1)))
+    index = device.put(np.concatenate([offsets, dates]).astype(np.int32))
+    macros = {
+        "CROPCUBE_BANDS": bands if bands in BANDS_IN_REGISTERS else 0,
+        "CROPCUBE_HELD": "true" if room else "false",
+    }
+    for first in range(0, windows, MOST_BLOCKS_Y):
+        device.launch(
+            "geomedian", macros, (-(-pixels // threads), min(MOST_BLOCKS_Y, windows - first), 1), threads, room,
+            reflectance, valid, index[len(offsets) :], index, np.int32(longest), np.uint64(bands), np.uint64(pixels),
+            found, clear_count, np.uint64(first),
+        )  # fmt: skip
+    return found, clear_count
+
+
+def _threads_of(bytes_each: int) -> tuple[int, int]:
+    """Return how many threads a block has whose shared memory holds so much for each, and its size; 0 = none fits."""
+    for threads in (128, 64, 32):
+        if threads * bytes_each <= SHARED_BYTES:
+            return threads, threads * bytes_each
+    return THREADS, 0
+
+
+def time_percentiles(
+    device: Device, reflectance: Any, valid: Any, thousandths: NDArray[np.int32], network: NDArray[np.int32]
+) -> tuple[Any, Any]:
+    """Return what `cropcube.kernels.time_percentiles` returns, on the device; arguments are checked there."""
+    dates, bands, height, width = reflectance.shape
+    reflectance, valid = device.in_order(reflectance, np.uint16), device.in_order(valid, np.bool_)
+    found = device.empty((len(thousandths), bands, height, width), np.uint16)
+    clear_count = device.empty((height, width), np.uint16)
+    pixels = height * width
+    if pixels == 0:
+        return found, clear_count
+    threads, room = _threads_of(max(4, 4 * dates))
+    blocks = -(-pixels // (threads * (2 if room else 1)))
+    groups = min(max(1, bands), -(-ENOUGH_BLOCKS // blocks))
+    each = max(1, -(-bands // groups))
+    device.launch(
+        "percentiles", {"CROPCUBE_HELD": "true" if room else "false"}, (blocks, max(1, -(-bands // each)), 1), threads,
+        room, reflectance, valid, device.put(thousandths), device.put(network), np.int32(dates), np.uint64(bands),
+        np.uint64(pixels), np.uint64(len(thousandths)), np.uint64(len(network)), found, clear_count, np.uint64(each),
+    )  # fmt: skip
+    return found, clear_count
 
 
 def _median_kernels(
@@ -173,3 +237,63 @@ def clear_pixels(
             np.uint64(bands), clear, np.uint64(first),
         )  # fmt: skip
     return clear
+
+
+def spectral_index(
+    device: Device,
+    places: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    offsets: NDArray[np.int32],
+    constants: NDArray[np.float32],
+    sources: list[tuple[Any, Any]],
+    shape: tuple[int, int, int],
+    in_time: tuple[NDArray[np.int32], NDArray[np.float32]] | None,
+) -> Any:
+    """Return what `cropcube.kernels.spectral_indices` or, with an order and days, `index_statistics` returns."""
+    steps, height, width = shape
+    indices = len(constants)
+    found = device.empty((steps if in_time is None else STATISTICS, indices, height, width), np.float32)
+    pixels = height * width
+    if pixels == 0 or found.shape[0] == 0:
+        return found
+    # The structs of index_terms.hpp, as bytes: addresses on the device among them.
+    listed = [
+        (device.address(held), 0 if seen is None else device.address(seen), held.shape[1], held.shape[2] // height)
+        for held, seen in sources
+    ]
+    terms = np.empty((len(places), 4), np.int32)
+    terms[:, :2], terms[:, 2:] = places, weights.view(np.int32)
+    order, days = in_time or (np.zeros(1, np.int32), np.zeros(1, np.float32))
+    held = [device.put(array) for array in (np.array(listed, np.uint64), terms, offsets, constants)]
+    along = [device.put(array) for array in (order, days)]
+    for first in range(0, 1 if in_time else steps, MOST_BLOCKS_Y):
+        device.launch(
+            "spectral_index", {"CROPCUBE_STATISTICS": "true" if in_time else "false"},
+            (-(-pixels // THREADS), indices, 1 if in_time else min(MOST_BLOCKS_Y, steps - first)), THREADS, 0,
+            *held, np.uint64(indices), np.uint64(height), np.uint64(width), *along, np.uint64(steps), np.uint64(first),
+            found,
+        )  # fmt: skip
+    return found
+
+
+def gap_fill(
+    device: Device,
+    values: Any,
+    valid: Any,
+    positions: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+) -> Any:
+    """Return what `cropcube.kernels.gap_fill` returns, as `dtype`; `shape` is steps, bands and pixels."""
+    steps, bands, pixels = shape
+    filled = device.empty(values.shape, dtype)
+    if not steps * bands * pixels:
+        return filled
+    held = [device.in_order(values, dtype), device.in_order(valid, np.bool_), device.put(positions)]
+    for first in range(0, bands, MOST_BLOCKS_Y):
+        device.launch(
+            "gap_fill", {"CROPCUBE_VALUE": CLASSES[dtype.name]},
+            (-(-pixels // THREADS), min(MOST_BLOCKS_Y, bands - first), 1), THREADS, 0,
+            *held, np.uint64(steps), np.uint64(bands), np.uint64(pixels), filled, np.uint64(first),
+        )  # fmt: skip
+    return filled

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cropcube.errors import InvalidInputError
 from cropcube.kernels import _native, cuda
-from cropcube.kernels.arguments import check_array, check_series
-from cropcube.kernels.device import on_host
+from cropcube.kernels.arguments import check_series, check_windows, in_native_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,34 +52,12 @@ def window_median(
         If a type or shape does not fit, a window lies outside -1 .. `windows` - 1, or one has over 32,767 dates.
     """
     device = check_series(reflectance_TBYX, valid_TYX, "uint16")
-    check_array("window_T", window_T, "integer", 1)
-    window_T = on_host(window_T)
     dates, bands, height, width = reflectance_TBYX.shape
-    if window_T.shape != (dates,):
-        raise InvalidInputError(f"window_T has shape {window_T.shape}; expected ({dates},), one window for each date")
-    if windows < 0 or threads < 1:
-        raise InvalidInputError(f"windows = {windows}, threads = {threads}; expected windows >= 0 and threads >= 1")
-    if dates and not (int(window_T.min()) >= -1 and int(window_T.max()) < windows):
-        raise InvalidInputError(
-            f"window_T runs from {window_T.min()} to {window_T.max()}; expected -1 (ignore) to {windows - 1}"
-        )
-    if dates > MAX_DATES and np.bincount(window_T[window_T >= 0], minlength=1).max() > MAX_DATES:
-        raise InvalidInputError(f"a window of window_T has over {MAX_DATES} dates")
+    window_T = check_windows(window_T, dates, windows, threads, MAX_DATES)
     if device is not None:
         return cuda.window_median(device, reflectance_TBYX, valid_TYX, window_T, windows)
     median_WBYX = np.empty((windows, bands, height, width), np.uint16)
     clear_count_WYX = np.empty((windows, height, width), np.uint16)
-    _native.window_median(
-        _native_order(reflectance_TBYX),
-        _native_order(valid_TYX),
-        np.ascontiguousarray(window_T, np.int32),
-        median_WBYX,
-        clear_count_WYX,
-        threads,
-        "",
-    )
+    held = in_native_order(reflectance_TBYX), in_native_order(valid_TYX), window_T
+    _native.window_median(*held, median_WBYX, clear_count_WYX, threads, "")
     return median_WBYX, clear_count_WYX
-
-
-def _native_order(array: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))

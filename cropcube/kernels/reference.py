@@ -15,7 +15,7 @@ from cropcube.kernels.indices import find_index
 from cropcube.xp import namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 LARGEST = 65535
 
@@ -161,11 +161,77 @@ def _nearest(xp: Any, number: Any, valid_T: Any, positions_T: Any, steps: range)
     return value, place
 
 
-def spectral_index(name: str, reflectance: Mapping[str, Any]) -> Any:
-    """Return what `cropcube.kernels.spectral_index` returns."""
-    index = find_index(name)
-    bands = [reflectance[band] for band in index.bands]
-    xp = namespace(*bands)
-    above, below = index.terms(*bands)
-    safe = xp.where(below == 0, xp.ones_like(below), below)
-    return xp.where(below == 0, xp.full_like(below, math.nan), above / safe)
+def spectral_indices(names: Iterable[str], of: Iterable[Any]) -> Any:
+    """Return what `cropcube.kernels.spectral_indices` returns, in float64."""
+    parts = list(of)
+    height, width = min(part.values_SBYX.shape[2:] for part in parts)
+    bands: dict[str, Any] = {}
+    for part in parts:
+        xp = namespace(part.values_SBYX)
+        steps, count, rows, cols = part.values_SBYX.shape
+        values = xp.astype(part.values_SBYX, xp.float64)
+        seen = values != 0 if part.seen_SYX is None else xp.broadcast_to(part.seen_SYX[:, None, :, :], values.shape)
+        squares = (steps, count, height, rows // height, width, cols // width)
+        number = xp.sum(xp.reshape(xp.astype(seen, xp.float64), squares), axis=(3, 5))
+        total = xp.sum(xp.reshape(xp.where(seen, values, xp.zeros_like(values)), squares), axis=(3, 5))
+        mean = xp.where(number > 0, total, xp.asarray(math.nan, dtype=xp.float64)) / xp.where(
+            number > 0, number, xp.ones_like(number)
+        )
+        bands |= {name: mean[:, n, :, :] / 10000 for n, name in enumerate(part.bands)}
+    made = []
+    for index in map(find_index, names):
+        above = sum((bands[b] * weight for b, weight in zip(index.bands, index.above, strict=False)), index.above[-1])
+        below = sum((bands[b] * weight for b, weight in zip(index.bands, index.below, strict=False)), index.below[-1])
+        safe = xp.where(below == 0, xp.ones_like(below), below)
+        made.append(xp.where(below == 0, xp.full_like(below, math.nan), above / safe))
+    return xp.stack(made, axis=1)
+
+
+def time_percentiles(reflectance_TBYX: Any, valid_TYX: Any, percentiles: Iterable[float]) -> Any:
+    """Return the first of what `cropcube.kernels.time_percentiles` returns, by sorting every series whole."""
+    xp = namespace(reflectance_TBYX, valid_TYX)
+    _, bands, height, width = reflectance_TBYX.shape
+    count_YX = xp.sum(xp.astype(valid_TYX, xp.int64), axis=0)
+    largest = xp.full(reflectance_TBYX.shape, LARGEST, dtype=xp.uint16)
+    filled_TBYX = xp.where(valid_TYX[:, None, :, :], reflectance_TBYX, largest)
+    filled_TBYX = xp.concat([filled_TBYX, xp.full((1, bands, height, width), LARGEST, dtype=xp.uint16)], axis=0)
+    sorted_TBYX = xp.astype(xp.sort(filled_TBYX, axis=0), xp.int64)
+    found = []
+    for percentile in percentiles:
+        way_YX = (count_YX - 1) * round(10 * percentile)
+        low_BYX = _at_rank(xp, sorted_TBYX, way_YX // 1000)
+        high_BYX = _at_rank(xp, sorted_TBYX, (way_YX + 999) // 1000)
+        value_BYX = (low_BYX * (1000 - way_YX % 1000) + high_BYX * (way_YX % 1000) + 500) // 1000
+        seen_BYX = xp.broadcast_to((count_YX > 0)[None, :, :], value_BYX.shape)
+        found.append(xp.astype(xp.where(seen_BYX, value_BYX, xp.zeros_like(value_BYX)), xp.uint16))
+    return xp.stack(found, axis=0)
+
+
+def geomedian(reflectance_TBYX: Any, valid_TYX: Any, steps: int = 2000) -> tuple[Any, Any]:
+    """Return the geometric median over all dates in float64, and the sum of distances to it.
+
+    Many plain steps of Weiszfeld's from the mean, and then, where one is better, the best of the observations.
+    """
+    xp = namespace(reflectance_TBYX, valid_TYX)
+    values = xp.astype(reflectance_TBYX, xp.float64)
+    clear = xp.astype(valid_TYX, xp.float64)
+    number = xp.sum(clear, axis=0)
+    centre = xp.sum(values * clear[:, None, :, :], axis=0) / xp.where(number > 0, number, xp.ones_like(number))
+    for _ in range(steps):
+        distance = xp.sqrt(xp.sum((values - centre) ** 2, axis=1))
+        weight = clear / xp.where(distance > 1e-9, distance, xp.full_like(distance, 1e-9))
+        whole = xp.sum(weight, axis=0)
+        moved = xp.sum(values * weight[:, None, :, :], axis=0) / xp.where(whole > 0, whole, xp.ones_like(whole))
+        centre = xp.where(number > 0, moved, centre)
+    least = distances(values, clear, centre)
+    for date in range(values.shape[0]):
+        here = distances(values, clear, values[date, ...])
+        better = (here < least) & valid_TYX[date, ...]
+        centre, least = xp.where(better, values[date, ...], centre), xp.where(better, here, least)
+    return centre, least
+
+
+def distances(values_TBYX: Any, clear_TYX: Any, centre_BYX: Any) -> Any:
+    """Return the sum of distances of clear observations to a point, (y, x)."""
+    xp = namespace(values_TBYX)
+    return xp.sum(xp.sqrt(xp.sum((values_TBYX - centre_BYX) ** 2, axis=1)) * clear_TYX, axis=0)

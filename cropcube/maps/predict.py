@@ -150,7 +150,7 @@ def strip_bytes(layout: InputLayout, tile_px: int) -> int:
 
 def features_bytes(layout: InputLayout, pixels: int) -> int:
     """Return the bytes of the features of so many pixels of 10 m."""
-    size = 4 if layout.kind == "harmonic" else 2
+    size = layout.dtype.itemsize
     return int(sum(size * len(layout.series_steps) * pixels * (FINEST_M / r) ** 2 for r in layout.resolutions_m))
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cropcube.domain.feature_spec import IN_WINDOWS
 from cropcube.errors import InvalidInputError
 from cropcube.features.model_input import scaled
 
@@ -126,7 +127,7 @@ class TimeSpan:
     def of(cls, layout: InputLayout) -> TimeSpan | None:
         """Return the window of a layout; None where its steps are not a series of days."""
         first, last = layout.window
-        if layout.kind != "median" or last - first < 2:
+        if layout.kind not in IN_WINDOWS or last - first < 2:
             return None
         days = [date.fromisoformat(step).toordinal() for step in (layout.series_steps[0], layout.series_steps[-1])]
         return cls(first, last - first, (days[1] - days[0]) / (len(layout.series_steps) - 1))

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 LONG = ("time", "window")
 """Dimensions along which a place has one row each; all others become columns."""
-LABELLED_BY_BAND = ("reflectance", "median", "index")
-"""Arrays whose columns need no name of their own: `B02`, `NDVI`."""
+LABELLED_BY_BAND = ("reflectance", "median", "geomedian", "percentile", "statistic", "coefficient", "index")
+"""Arrays whose columns need no name of their own: `B02`, `NDVI`, and with the band first `B02_cos1`, `B02_p10`,
+`NDVI_mean`."""
 BLOCK_BYTES = 256 * 2**20
 """Of pixels held at a time."""
 
@@ -163,5 +164,5 @@ def _names(store: Store, spec: ArraySpec, long: str | None) -> Iterator[str]:
         yield f"{spec.name}_{spec.resolution_m}m" if counted else spec.name
         return
     for labels in itertools.product(*(store.labels(name, spec.resolution_m) for name in dimensions)):
-        words = [str(label) for label in reversed(labels)]  # B02_cos1: the band first
-        yield "_".join(words if spec.name in (*LABELLED_BY_BAND, "coefficient") else [*words, spec.name])
+        words = [f"p{label:g}" if isinstance(label, float) else str(label) for label in reversed(labels)]
+        yield "_".join(words if spec.name in LABELLED_BY_BAND else [*words, spec.name])

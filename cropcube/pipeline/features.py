@@ -14,12 +14,20 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.observed import read_observations
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.feature_spec import IN_WINDOWS, FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.sensor import NOT_ACQUIRED
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.features.cells import cell_px, cells_of, paste
-from cropcube.features.compute import CLEAR_COUNT, INDEX, MEDIAN, compute_indices, reduce_time
+from cropcube.features.compute import (
+    ARRAY_OF,
+    CLEAR_COUNT,
+    INDEX,
+    compute_indices,
+    reduce_time,
+    resolutions_of,
+    resolutions_read,
+)
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.builds import Builds, features_digest
 from cropcube.pipeline.features_memory import tile_memory_bytes
@@ -181,15 +189,16 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     store = Store.open(project.features_path(spec.name), writable=True, threads=task.threads)
     bands = {m: project.spec.sensor.bands_at(m) for m in project.spec.sensor.resolutions}
     bands = {m: names for m, names in bands.items() if names}
-    medians: dict[int, NDArray[np.uint16] | None] = {}
+    composites: dict[int, NDArray[np.uint16] | None] = {}
     counts: Counter[str] = Counter()
     bytes_read = 0
-    for resolution_m, names in sorted(bands.items(), reverse=True):
-        arrays, counts = _reduce(project, task, cube, names)
+    for resolution_m in reversed(resolutions_of(spec, bands)):
+        read = tuple(band for m in resolutions_read(spec, bands, resolution_m) for band in bands[m])
+        arrays, counts = _reduce(project, task, cube, resolution_m, read)
         bytes_read += counts.pop("bytes_read")
         _put(store, tile, resolution_m, arrays)
-        medians[resolution_m] = arrays.get(MEDIAN) if spec.indices else None
-    for resolution_m, values in compute_indices(spec, bands, medians).items():
+        composites[resolution_m] = arrays.get(ARRAY_OF[spec.kind]) if spec.indices else None
+    for resolution_m, values in compute_indices(spec, bands, composites, task.threads).items():
         _put(store, tile, resolution_m, {INDEX: values})
     details: dict[str, Any] = {"days": len(cube.days_present(tile)), **counts, BUILDS: list(payload.builds)}
     if payload.unfinished:
@@ -198,7 +207,7 @@ def _write(project: Project, task: StageTask) -> TaskResult:
 
 
 def _reduce(
-    project: Project, task: StageTask, cube: Store, bands: tuple[str, ...]
+    project: Project, task: StageTask, cube: Store, resolution_m: int, bands: tuple[str, ...]
 ) -> tuple[dict[str, NDArray[Any]], Counter[str]]:
     """Return the features of one resolution of the tile, made cell by cell, and what was counted on the way."""
     tile, spec = task.payload.tile, task.payload.spec
@@ -206,10 +215,9 @@ def _reduce(
     counts: Counter[str] = Counter()
     for cell in cells_of(tile.box(FINEST_M), cell_px(tile.tile_px)):
         seen = read_observations(cube, cell, spec.dilate_m, bands)
-        ((resolution_m, reflectance),) = seen.reflectance.items()
         made = reduce_time(spec, seen, resolution_m, project.spec.season, task.threads, task.device)
         counts.update(_count(seen, resolution_m, made[CLEAR_COUNT]))
-        counts["bytes_read"] += seen.quality.nbytes + reflectance.nbytes
+        counts["bytes_read"] += seen.quality.nbytes + sum(values.nbytes for values in seen.reflectance.values())
         paste(arrays, made, cell.box(resolution_m), tile.box(resolution_m))
     return arrays, counts
 
@@ -257,7 +265,7 @@ def _summary(
 
 def _notes(project: Project, spec: FeatureSpec) -> tuple[str, ...]:
     days = project.spec.season.days
-    if spec.kind != "median" or spec.window_days <= days:
+    if spec.kind not in IN_WINDOWS or spec.window_days <= days:
         return ()
     return (f"a window of {spec.window_days} days is longer than the season of {days}: the season is one window",)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cropcube.domain.feature_spec import REAL_VALUED
 from cropcube.features.cells import cell_px
-from cropcube.features.compute import index_resolutions
+from cropcube.features.compute import index_resolutions, indices_at, resolutions_of, resolutions_read
 
 if TYPE_CHECKING:
     from cropcube.domain.feature_spec import FeatureSpec
@@ -33,23 +34,19 @@ def tile_memory_bytes(spec: FeatureSpec, season: Season, sensor: Sensor, tile: T
     """
     steps = len(spec.steps(season))
     share = (cell_px(tile.tile_px) / tile.tile_px) ** 2
+    bands = {m: sensor.bands_at(m) for m in sensor.resolutions if sensor.bands_at(m)}
+    pixels = {m: tile.box(m).height * tile.box(m).width for m in bands}
+    # Classes, masks repeated and compared, and running sums where the mask is dilated.
+    masks = 4 + (8 if spec.dilate_m else 0)
+    size = 4 if spec.kind in REAL_VALUED else 2
     largest = kept = 0
-    for resolution_m in sensor.resolutions:
-        height, width = tile.box(resolution_m).shape
-        pixels, bands = height * width, len(sensor.bands_at(resolution_m))
-        read = days * pixels * 2 * bands
-        # Classes, masks repeated and compared, and running sums where the mask is dilated.
-        masks = days * pixels * (4 + (8 if spec.dilate_m else 0))
-        made = pixels * (steps * (bands * (4 if spec.kind == "harmonic" else 2) + 2) + 4 * bands)
+    for resolution_m in resolutions_of(spec, bands):
+        read = sum(days * pixels[m] * (2 * len(bands[m]) + masks) for m in resolutions_read(spec, bands, resolution_m))
+        columns = indices_at(spec, bands, resolution_m) if spec.kind == "statistics" else bands[resolution_m]
+        made = pixels[resolution_m] * (steps * (len(columns) * size + 2) + 4 * len(columns))
         # Observations are of one cell; what is made is held once more while its shards are compressed.
-        largest = max(largest, round(share * (read + masks)) + 2 * made)
+        largest = max(largest, round(share * read) + 2 * made)
         kept += made if spec.indices else 0
-    return PROCESS_BYTES + max(largest, _index_bytes(spec, sensor, tile, steps)) + kept
-
-
-def _index_bytes(spec: FeatureSpec, sensor: Sensor, tile: Tile, steps: int) -> int:
-    """Return the bytes of the indices of one resolution: those made, their stack, the bands and terms of one."""
-    bands = {m: sensor.bands_at(m) for m in sensor.resolutions}
-    found = index_resolutions(spec, bands)
-    sizes = (steps * tile.box(m).height * tile.box(m).width * 4 * (3 * len(names) + 8) for m, names in found.items())
-    return max(sizes, default=0)
+    indices = index_resolutions(spec, bands) if spec.kind != "statistics" else {}
+    index_bytes = (2 * steps * pixels[m] * 4 * len(names) for m, names in indices.items())
+    return PROCESS_BYTES + max(largest, *index_bytes, 0) + kept

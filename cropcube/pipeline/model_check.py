@@ -12,7 +12,7 @@ from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.model_window import ModelWindow
 from cropcube.domain.words import counted
 from cropcube.errors import CropcubeError, MissingError, ModelMismatchError
-from cropcube.features.model_input import InputLayout
+from cropcube.features.model_input import InputLayout, input_bands
 from cropcube.model.checkpoint import read_card
 from cropcube.pipeline.sources import features_command, refuse_damaged
 from cropcube.samples.table import FRACTION
@@ -40,14 +40,14 @@ def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayou
     make = f"`cropcube train --features {spec.name} --labels FILE` makes a model that fits this project."
     if card.sensor != sensor.name:
         raise ModelMismatchError(f"{model_path} is a model for {card.sensor}, the project has {sensor.name}", make)
-    bands = {band.name: band.resolution_m for band in sensor.bands}
+    bands = input_bands(spec, sensor)
     lacking = [band for band in card.bands if band not in bands]
     if lacking:
         raise ModelMismatchError(
             f"{model_path} takes the bands {' '.join(card.bands)}; the project has no {' '.join(lacking)}", make
         )
     largest = max(np.abs(card.scaling.mean).max(), np.max(card.scaling.deviation))
-    if largest < FRACTION:
+    if spec.kind != "statistics" and largest < FRACTION:
         raise ModelMismatchError(
             f"{model_path} scales reflectance as a fraction (values of about {largest:.2g}); here it is x 10000", make
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.feature_spec import IN_WINDOWS, FeatureSpec
 from cropcube.domain.lattice import FINEST_M, PixelBox
 from cropcube.domain.map_product import CLEAR_COUNT, CONFIDENCE, CROP
 from cropcube.maps.extent import covered_box
@@ -167,9 +167,11 @@ def _composite_words(card: ModelCard, project: Project, step: int, filled: float
     spec = FeatureSpec.from_dict(card.feature_spec)
     if spec.kind == "harmonic":
         return "The mean of the season; vegetation is red."
-    first = project.spec.season.start if spec.kind != "median" else spec.window_starts(project.spec.season)[step]
-    length = f"{spec.window_days} days from" if spec.kind == "median" else "the season from"
-    said = f"Medians of {length} {first.day} {first:%B %Y}; vegetation is red."
+    in_windows = spec.kind in IN_WINDOWS
+    first = spec.window_starts(project.spec.season)[step] if in_windows else project.spec.season.start
+    length = f"{spec.window_days} days from" if in_windows else "the season from"
+    what = {"geomedian": "Geometric medians", "percentiles": f"Percentiles ({spec.steps(project.spec.season)[step]})"}
+    said = f"{what.get(spec.kind, 'Medians')} of {length} {first.day} {first:%B %Y}; vegetation is red."
     return said + (f" {percent(filled)} is from the nearest other window." if filled > 0.0005 else "")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import DEFAULT_CLASSES, FeatureSpec
+from cropcube.domain.feature_spec import DEFAULT_CLASSES, DEFAULT_PERCENTILES, IN_WINDOWS, FeatureSpec
 from cropcube.errors import InvalidInputError, MissingError, ReadError
 from cropcube.features.layout import feature_spec_of
 
@@ -85,7 +85,9 @@ def command_of(project: Project, name: str) -> str:
 def features_command(spec: FeatureSpec) -> str:
     """Return the command that makes some features."""
     words = ["cropcube", "features", "--kind", spec.kind]
-    words += ["--window", str(spec.window_days)] if spec.kind == "median" else []
+    words += ["--window", str(spec.window_days)] if spec.kind in IN_WINDOWS else []
+    given = ",".join(f"{p:g}" for p in spec.percentiles)
+    words += ["--percentiles", given] if spec.percentiles != DEFAULT_PERCENTILES else []
     words += ["--order", str(spec.order)] if spec.kind == "harmonic" else []
     words += ["--ridge", f"{spec.ridge:g}"] if spec.ridge else []
     words += ["--mask", "scl:" + ",".join(map(str, spec.classes))] if spec.classes != DEFAULT_CLASSES else []

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BANDS = ("B08", "B04", "B03")
 """Shown as red, green and blue: vegetation is red, bare soil grey to cyan."""
+ARRAYS = ("median", "geomedian", "percentile", "coefficient")
 ENOUGH = 0.95
 """A window counts as seen if it has this share of the pixels of the best one."""
 
@@ -34,25 +35,26 @@ class Composite:
 def composite(store: Store, zone: str, box: PixelBox) -> Composite | None:
     """Return the composite of a box at 10 m, or None where the features lack one of the bands.
 
-    Of median features the window is shown in which the fields differ most (the standard deviation of NDVI) among
-    those that saw nearly all pixels; gaps are filled from the nearest window. Of harmonics it is the mean term.
+    Of medians of either kind, and of percentiles, that step is shown in which the fields differ most (the standard
+    deviation of NDVI) among those that saw nearly all pixels; gaps are filled from the nearest one. Of harmonics it is
+    the mean term.
 
     Parameters
     ----------
     store
-        Features: `median` (window, band, y, x) or `coefficient` (term, band, y, x).
+        Features with one of `ARRAYS`, (window, percent or term, band, y, x).
     zone
         Name of the zone.
     box
         A box of a few hundred pixels.
     """
-    labels = store.labels("band", box.resolution_m)
-    name = "median" if ("median", box.resolution_m) in store.arrays else "coefficient"
-    if (name, box.resolution_m) not in store.arrays or any(band not in labels for band in BANDS):
+    name = next((array for array in ARRAYS if (array, box.resolution_m) in store.arrays), None)
+    labels = store.labels("band", box.resolution_m) if name else ()
+    if name is None or any(band not in labels for band in BANDS):
         return None
     picks = sorted(labels.index(band) for band in BANDS)
     order = [picks.index(labels.index(band)) for band in BANDS]
-    steps = slice(None) if name == "median" else slice(0, 1)
+    steps = slice(0, 1) if name == "coefficient" else slice(None)
     read = store.read(zone, name, box, (steps, picks))
     return join_windows(np.nan_to_num(read[:, order].astype(np.float32)))
 

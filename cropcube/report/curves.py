@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cropcube.domain.feature_spec import IN_WINDOWS
 from cropcube.kernels.harmonic import harmonic_design
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def season_curves(samples: Samples, season: Season) -> Curves | None:
     """
     layout = samples.layout.series
     index = next((entry for entry in INDICES if {*entry[1:]} <= {*layout.bands}), None)
-    if index is None or layout.kind == "annual-median" or len(layout.series_steps) < 2:
+    if index is None or layout.kind not in (*IN_WINDOWS, "harmonic") or len(layout.series_steps) < 2:
         return None
     days, design_TS = _days(layout, season)
     name, *bands = index

@@ -48,7 +48,7 @@ class EmulatedDevice:
     """See `cropcube.kernels.device.Device`; counts what is moved and started."""
 
     def __init__(self):
-        self.put_bytes = self.got_bytes = 0
+        self.put_bytes = self.series_bytes = self.got_bytes = 0
         self.launched, self.puts = [], []
         self._one_at_a_time = threading.Lock()
 
@@ -61,6 +61,7 @@ class EmulatedDevice:
 
     def put(self, array):
         self.put_bytes += array.nbytes
+        self.series_bytes += array.nbytes if array.ndim > 2 else 0
         self.puts.append(array.shape)
         return EmulatedArray(np.array(array, order="C"), self)
 

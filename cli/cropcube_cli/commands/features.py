@@ -27,10 +27,15 @@ SHOWN = 5
 
 def features(
     kind: Annotated[
-        str, typer.Option("--kind", metavar="median|annual-median|harmonic", help="What to compute.")
+        str,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="median, annual-median, geomedian, percentiles, statistics or harmonic.",
+        ),
     ] = "median",
     window: Annotated[
-        int | None, typer.Option("--window", metavar="DAYS", help="Of median: days in a window (5).")
+        int | None, typer.Option("--window", metavar="DAYS", help="Of median, geomedian: days in a window (5).")
     ] = None,
     order: Annotated[
         int | None, typer.Option("--order", metavar="K", help="Of harmonic: number of harmonics (2).")
@@ -46,7 +51,15 @@ def features(
     ] = 0,
     index: Annotated[
         list[str] | None,
-        typer.Option("--index", metavar="NAME", help="Of medians: a spectral index too, such as NDVI; repeatable."),
+        typer.Option(
+            "--index",
+            metavar="NAME",
+            help="Spectral index, repeatable: of medians one more array, of statistics what they are of (NDVI).",
+        ),
+    ] = None,
+    percentiles: Annotated[
+        str | None,
+        typer.Option("--percentiles", metavar="P,P,...", help="Of percentiles: which (10,25,50,75,90)."),
     ] = None,
     project: ProjectOption = Path("."),
     cluster: ClusterOption = "auto",
@@ -56,12 +69,12 @@ def features(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Reduce the cube's time axis to features: median composites or harmonic fits of the clear observations."""
+    """Reduce the cube's time axis to features of the clear observations: medians, percentiles, statistics, fits."""
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.pipeline.features import FeaturesOptions
     from cropcube.pipeline.features import features as run_features
 
-    own = {"window": window, "order": order, "ridge": ridge, "index": index or None}
+    own = {"window": window, "order": order, "ridge": ridge, "index": index or None, "percentiles": percentiles}
     spec = FeatureSpec.of_words(kind, mask, dilate, own)
     summary = run_features(project, FeaturesOptions(spec), run_options(cluster, workers, memory_limit, quiet, device))
     figures = summary.as_dict()

@@ -47,6 +47,7 @@ using ::sqrt;
 #endif
 #else
 #define CROPCUBE_INLINE static inline
+#define CROPCUBE_METHOD
 #define CROPCUBE_CONSTANT constexpr
 #define CROPCUBE_SELDOM static inline
 #define CROPCUBE_UNROLL

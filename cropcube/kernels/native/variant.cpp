@@ -1,14 +1,35 @@
 // The kernels for one instruction set. CMake compiles this file once per set, with CROPCUBE_VARIANT its name; it uses
 // no library function that could be shared with (and then leak into) a file compiled for a smaller set.
 #include "clear_mask.hpp"
+#include "geomedian.hpp"
 #include "harmonic_fit.hpp"
 #include "pack_samples.hpp"
+#include "percentiles.hpp"
+#include "spectral_index.hpp"
 #include "window_median.hpp"
 
 namespace cropcube::CROPCUBE_VARIANT {
 
 void window_median(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch) {
     reduce_pixels(work, first, stop, scratch);
+}
+
+void geomedian(const WindowMedian& work, std::size_t first, std::size_t stop, float* scratch) {
+    geomedian_pixels(work, first, stop, scratch);
+}
+
+void percentiles(const Percentiles& work, const WindowMedian& series, std::size_t first, std::size_t stop,
+                 std::int16_t* scratch) {
+    percentile_pixels(work, series, first, stop, scratch);
+}
+
+void spectral_index(const SpectralIndices& work, std::size_t step, std::size_t y, float* found, IndexScratch& scratch) {
+    index_rows(work, step, y, found, scratch);
+}
+
+void index_statistics(const SpectralIndices& work, const std::int32_t* order, const float* days, std::size_t steps,
+                      std::size_t y, float* found, IndexScratch& scratch) {
+    statistics_row(work, order, days, steps, y, found, scratch);
 }
 
 void clear_mask(const ClearMask& work, std::size_t date, std::uint8_t* scratch) { mask_date(work, date, scratch); }

@@ -133,17 +133,23 @@ CROPCUBE_INLINE Lanes upper_middle(const std::int16_t* values, std::size_t dates
     return choose(less(rank, up_to), low, next);
 }
 
+// Lays out a band's values: each group of lanes date after date.
+CROPCUBE_INLINE void lay_out(const Block& block, std::size_t band) {
+    const std::size_t dates = block.dates();
+    for (std::size_t k = 0; k < dates; ++k) {
+        if (k + ROWS_AHEAD < dates) {
+            for (std::size_t at = 0; at < block.count; at += LINE) fetch(block.row(k + ROWS_AHEAD, band) + at);
+        }
+        for (std::size_t at = 0; at < block.count; at += LANES) {
+            store(block.values + at * dates + k * LANES, masked(block, band, k, at));
+        }
+    }
+}
+
 CROPCUBE_INLINE void by_bits(const Block& block) {
     const std::size_t dates = block.dates();
     for (std::size_t band = 0; band < block.work.bands; ++band) {
-        for (std::size_t k = 0; k < dates; ++k) {
-            if (k + ROWS_AHEAD < dates) {
-                for (std::size_t at = 0; at < block.count; at += LINE) fetch(block.row(k + ROWS_AHEAD, band) + at);
-            }
-            for (std::size_t at = 0; at < block.count; at += LANES) {
-                store(block.values + at * dates + k * LANES, masked(block, band, k, at));
-            }
-        }
+        lay_out(block, band);
         for (std::size_t at = 0; at < block.count; at += LANES) {
             const Lanes clear = load(block.clear + at);
             const std::int16_t* values = block.values + at * dates;

@@ -28,7 +28,7 @@ def test_json_is_one_object_and_nothing_else(root):
     said = json.loads(done.stdout)
     assert said["features"] == {
         "kind": "median", "window_days": 10, "order": 2, "ridge": 0.0, "classes": [4, 5], "dilate_m": 20,
-        "indices": ["NDVI", "EVI", "LSWI"],
+        "indices": ["NDVI", "EVI", "LSWI"], "percentiles": [10.0, 25.0, 50.0, 75.0, 90.0],
     }  # fmt: skip
     assert said["name"].startswith("median-10d-")
     assert said["done"] == said["tasks"] > 0
@@ -67,6 +67,11 @@ def test_a_window_longer_than_the_season_is_said(root):
         ("--kind", "harmonic", "--order", "0"),
         ("--index", "NVDI"),
         ("--kind", "harmonic", "--index", "NDVI"),
+        ("--kind", "percentiles", "--percentiles", "10,x"),
+        ("--kind", "percentiles", "--percentiles", "101"),
+        ("--kind", "percentiles", "--percentiles", "2.55"),
+        ("--kind", "statistics", "--index", "NVDI"),
+        ("--kind", "geomedian", "--window", "0"),
     ],
 )
 def test_bad_options_make_nothing(root, arguments):
@@ -81,9 +86,13 @@ def test_bad_options_make_nothing(root, arguments):
     [
         (("--kind", "median", "--order", "2"), "--order belongs to --kind harmonic, not to median"),
         (("--order", "3"), "--order belongs to --kind harmonic, not to median"),
-        (("--kind", "harmonic", "--window", "5"), "--window belongs to --kind median, not to harmonic"),
+        (("--kind", "harmonic", "--window", "5"), "--window belongs to --kind median or geomedian, not to harmonic"),
         (("--kind", "annual-median", "--ridge", "0"), "--ridge belongs to --kind harmonic, not to annual-median"),
-        (("--kind", "harmonic", "--index", "NDVI"), "--index belongs to --kind median or annual-median"),
+        (
+            ("--kind", "harmonic", "--index", "NDVI"),
+            "--index belongs to --kind median, annual-median, geomedian or statistics",
+        ),
+        (("--percentiles", "5"), "--percentiles belongs to --kind percentiles, not to median"),
         (("--memory-limit", "6X"), "'6X' is not a size"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.feature_spec import KINDS, FeatureSpec
 from cropcube.domain.season import Season
 from cropcube.errors import InvalidInputError, UsageError
 
@@ -23,6 +23,11 @@ def season(days):
         (FeatureSpec("annual-median"), "annual-median"),
         (FeatureSpec("harmonic"), "harmonic-2"),
         (FeatureSpec("harmonic", order=3), "harmonic-3"),
+        (FeatureSpec("geomedian", window_days=30), "geomedian-30d"),
+        (FeatureSpec("percentiles"), "percentiles-10-25-50-75-90"),
+        (FeatureSpec("percentiles", percentiles=(97.5, 2.5)), "percentiles-2.5-97.5"),
+        (FeatureSpec("statistics"), "statistics-ndvi"),
+        (FeatureSpec("statistics", indices=("EVI", "lswi")), "statistics-evi-lswi"),
     ],
 )
 def test_names_of_plain_features(spec, name):
@@ -38,6 +43,9 @@ def test_other_options_add_a_digest_of_their_own():
         FeatureSpec(indices=("NDVI",)),
         FeatureSpec("harmonic", ridge=1.0),
         FeatureSpec("harmonic", ridge=2.0),
+        FeatureSpec("geomedian", indices=("NDVI",)),
+        FeatureSpec("percentiles", dilate_m=20),
+        FeatureSpec("statistics", classes=(4,)),
     ]
     assert len({spec.name for spec in specs}) == len(specs)
     assert specs[1].name.startswith("median-5d-")
@@ -51,18 +59,22 @@ def test_options_that_a_kind_does_not_use_make_no_difference():
     assert FeatureSpec("harmonic", window_days=9).name == "harmonic-2"
     assert FeatureSpec(classes=(7, 5, 4, 6, 4)).name == "median-5d"
     assert FeatureSpec(indices=("ndvi", "NDVI")).indices == ("NDVI",)
+    assert FeatureSpec("median", percentiles=(1,)) == FeatureSpec("median")
+    assert FeatureSpec("percentiles", percentiles=(90, 10, 10.0)).percentiles == (10.0, 90.0)
 
 
 @given(
-    st.sampled_from(["median", "annual-median", "harmonic"]),
+    st.sampled_from(KINDS),
     st.integers(1, 400),
     st.integers(1, 10),
     st.floats(0, 1e6),
     st.sets(st.integers(1, 253), min_size=1),
     st.integers(0, 500),
+    st.sets(st.integers(0, 1000), min_size=1, max_size=5),
 )
-def test_round_trips(kind, window_days, order, ridge, classes, dilate_m):
-    spec = FeatureSpec(kind, window_days, order, ridge, tuple(classes), dilate_m)
+def test_round_trips(kind, window_days, order, ridge, classes, dilate_m, thousandths):
+    percentiles = tuple(number / 10 for number in thousandths)
+    spec = FeatureSpec(kind, window_days, order, ridge, tuple(classes), dilate_m, percentiles=percentiles)
     again = FeatureSpec.from_dict(json.loads(json.dumps(spec.as_dict())))
     assert again == spec
     assert again.name == spec.name

@@ -1,3 +1,4 @@
+import warnings
 from datetime import date
 
 import numpy as np
@@ -7,7 +8,8 @@ from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import Lattice, PixelBox, Tile
 from cropcube.domain.season import Season
 from cropcube.errors import InvalidInputError
-from cropcube.features.compute import average_seen, clear_observations, compute, index_resolutions
+from cropcube.features.compute import clear_observations, compute, index_resolutions
+from cropcube.kernels import reference
 from cropcube.observations.tile import TileObservations
 from tests.support.series import least_squares, nan_median
 
@@ -90,6 +92,9 @@ def test_no_day_at_all():
     assert not made[10]["median"].any()
     assert np.isnan(made[10]["index"]).all()
     assert np.isnan(compute(FeatureSpec("harmonic"), seen, SEASON)[20]["coefficient"]).all()
+    assert not compute(FeatureSpec("geomedian"), seen, SEASON)[20]["geomedian"].any()
+    assert not compute(FeatureSpec("percentiles"), seen, SEASON)[20]["percentile"].any()
+    assert np.isnan(compute(FeatureSpec("statistics"), seen, SEASON)[10]["statistic"]).all()
 
 
 def test_dilation_sees_beyond_the_tile():
@@ -140,8 +145,68 @@ def test_indices_of_medians():
     np.testing.assert_allclose(made[20]["index"][:, 0], lswi, rtol=1e-5, atol=1e-6)
 
 
-def test_averages_take_only_what_was_seen():
-    values = np.array([[[1000, 0, 0, 0], [3000, 0, 0, 0]]], np.uint16)
-    found = average_seen(values, 2)
-    assert found[0, 0, 0] == pytest.approx(0.2)
-    assert np.isnan(found[0, 0, 1])
+def test_geometric_medians_are_those_of_the_bands_of_one_resolution():
+    seen = observed()
+    made = compute(FeatureSpec("geomedian", window_days=5), seen, SEASON)[20]
+    assert set(made) == {"geomedian", "clear_count"}
+    clear = clear_by_hand(seen, 20)
+    window = np.array([0, 0, 0, 1, 4, 8])
+    np.testing.assert_array_equal(made["clear_count"], nan_median(seen.reflectance[20], clear, window, 9)[1])
+    first = clear & (window == 0)[:, None, None]
+    _, least = reference.geomedian(seen.reflectance[20], first)
+    found = reference.distances(seen.reflectance[20].astype(float), first, made["geomedian"][0].astype(float))
+    np.testing.assert_allclose(found, least, rtol=1e-3, atol=1)
+    assert not made["geomedian"][2].any()
+
+
+def test_indices_of_geometric_medians():
+    seen = observed()
+    made = compute(FeatureSpec("geomedian", window_days=42, indices=("NDVI",)), seen, SEASON)[10]
+    red, nir = (made["geomedian"][:, band].astype(float) for band in (2, 3))
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(made["index"][:, 0], (nir - red) / (nir + red), rtol=1e-5, atol=1e-6)
+
+
+def test_percentiles_of_the_season():
+    seen = observed()
+    made = compute(FeatureSpec("percentiles", percentiles=(50, 0, 87.5)), seen, SEASON)[10]
+    clear = clear_by_hand(seen, 10)
+    values = np.where(clear[:, None], seen.reflectance[10].astype(float), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = np.nan_to_num(np.nanpercentile(values, (0, 50, 87.5), axis=0))
+    assert np.abs(made["percentile"] - expected).max() <= 0.5
+    np.testing.assert_array_equal(made["clear_count"], clear.sum(axis=0))
+
+
+def test_statistics_of_an_index_within_one_resolution():
+    seen = observed()
+    made = compute(FeatureSpec("statistics"), seen, SEASON)
+    assert set(made) == {10}
+    clear = clear_by_hand(seen, 10)
+    red, nir = (np.where(clear, seen.reflectance[10][:, band].astype(float), np.nan) for band in (2, 3))
+    ndvi = (nir - red) / (nir + red)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = [np.nanmean(ndvi, 0), np.nanstd(ndvi, 0), np.nanmin(ndvi, 0), np.nanmax(ndvi, 0)]
+    found = made[10]["statistic"][:, 0]
+    np.testing.assert_allclose(found[:4], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[4], expected[3] - expected[2], rtol=1e-5, atol=1e-6)
+    seen_once = np.isfinite(ndvi).any(axis=0)
+    best = np.where(np.isnan(ndvi), -np.inf, ndvi).argmax(axis=0)
+    np.testing.assert_array_equal(found[5][seen_once], seen.days[best][seen_once])
+    assert np.isnan(found[:, ~seen_once]).all()
+    np.testing.assert_array_equal(made[10]["clear_count"], clear.sum(axis=0))
+
+
+def test_statistics_of_an_index_of_two_resolutions_take_what_is_clear_at_each():
+    seen = observed()
+    made = compute(FeatureSpec("statistics", indices=("LSWI",)), seen, SEASON)
+    assert set(made[10]) == {"clear_count"}
+    nir = np.where(clear_by_hand(seen, 10), seen.reflectance[10][:, 3].astype(float), np.nan)
+    swir = np.where(clear_by_hand(seen, 20), seen.reflectance[20][:, 2].astype(float), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nir = np.nanmean(nir.reshape(-1, 48, 2, 48, 2), axis=(2, 4))
+        expected = np.nanmean((nir - swir) / (nir + swir), axis=0)
+    np.testing.assert_allclose(made[20]["statistic"][0, 0], expected, rtol=1e-5, atol=1e-6)

@@ -44,6 +44,38 @@ def test_arrays_of_harmonics():
     assert layout.coordinates["term"] == ("constant", "cos1", "sin1")
 
 
+def test_arrays_of_geometric_medians_and_percentiles():
+    layout = feature_store_spec(FeatureSpec("geomedian", window_days=21), SEASON, SENTINEL2, 96)
+    assert {(a.name, a.resolution_m): a.leading for a in layout.arrays} == {
+        ("geomedian", 10): (("window", 2), ("band", 4)),
+        ("geomedian", 20): (("window", 2), ("band", 6)),
+        ("clear_count", 10): (("window", 2),),
+        ("clear_count", 20): (("window", 2),),
+    }
+    layout = feature_store_spec(FeatureSpec("percentiles", percentiles=(10, 99.5)), SEASON, SENTINEL2, 96)
+    assert {(a.name, a.resolution_m): (a.leading, a.dtype) for a in layout.arrays} == {
+        ("percentile", 10): ((("percent", 2), ("band", 4)), "uint16"),
+        ("percentile", 20): ((("percent", 2), ("band", 6)), "uint16"),
+        ("clear_count", 10): ((), "uint16"),
+        ("clear_count", 20): ((), "uint16"),
+    }
+    assert layout.coordinates["percent"] == (10.0, 99.5)
+
+
+def test_arrays_of_statistics_are_where_their_indices_are():
+    layout = feature_store_spec(FeatureSpec("statistics", indices=("NDVI", "EVI")), SEASON, SENTINEL2, 96)
+    assert {(a.name, a.resolution_m): (a.leading, a.dtype) for a in layout.arrays} == {
+        ("statistic", 10): ((("statistic_name", 6), ("index_name", 2)), "float32"),
+        ("clear_count", 10): ((), "uint16"),
+    }
+    layout = feature_store_spec(FeatureSpec("statistics", indices=("LSWI",)), SEASON, SENTINEL2, 96)
+    assert {(a.name, a.resolution_m) for a in layout.arrays} == {
+        ("statistic", 20), ("clear_count", 10), ("clear_count", 20)
+    }  # fmt: skip
+    assert layout.labels("index_name", 20) == ("LSWI",)
+    assert layout.coordinates["statistic_name"] == ("mean", "sd", "min", "max", "amplitude", "day_of_max")
+
+
 def test_a_project_without_coarse_bands_has_no_coarse_features():
     layout = feature_store_spec(FeatureSpec(), SEASON, SENTINEL2.select(("B04", "B08")), 96)
     assert {a.resolution_m for a in layout.arrays} == {10}

@@ -9,7 +9,7 @@ from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.errors import InvalidInputError, ResourceError
 from cropcube.features import on_device
-from cropcube.features.compute import reduce_time
+from cropcube.features.compute import reduce_time, resolutions_read
 from cropcube.features.model_input import InputLayout
 from cropcube.features.source import CubeObserving, MadeFeatures
 from cropcube.kernels import device as devices
@@ -20,7 +20,15 @@ from tests.support.emulated_device import EmulatedDevice
 from tests.support.small_cube import make_project
 from tests.unit.features.test_compute import SEASON, observed
 
-KINDS = [FeatureSpec(window_days=5), FeatureSpec("annual-median"), FeatureSpec("harmonic", order=1)]
+KINDS = [
+    FeatureSpec(window_days=5),
+    FeatureSpec("annual-median"),
+    FeatureSpec("geomedian", window_days=14),
+    FeatureSpec("percentiles", percentiles=(5, 50)),
+    FeatureSpec("statistics", indices=("NDVI", "NDRE")),
+    FeatureSpec("statistics", indices=("EVI", "LSWI")),
+    FeatureSpec("harmonic", order=1),
+]
 
 
 @pytest.fixture
@@ -47,20 +55,30 @@ def medians(reflectance, clear):
 def test_every_kind_is_moved_there_once_and_back_once_and_is_the_same(spec, resolution_m, emulated):
     seen = observed()
     made = reduce_time(spec, seen, resolution_m, SEASON, 2, "cuda")
-    reflectance = seen.reflectance[resolution_m]
-    index = sum(4 * np.prod(shape) for shape in emulated.puts if len(shape) == 1)  # which dates are in which window
-    index += sum(8 * np.prod(shape) for shape in emulated.puts if len(shape) == 2)  # the design of a fit
-    assert emulated.put_bytes == reflectance.nbytes + reflectance[:, 0].size + index
-    assert emulated.got_bytes == sum(array.nbytes for array in made.values())
+    read = [seen.reflectance[m] for m in resolutions_read(spec, seen.bands, resolution_m)]
+    assert emulated.series_bytes == sum(reflectance.nbytes + reflectance[:, 0].size for reflectance in read)
+    assert emulated.put_bytes - emulated.series_bytes < 2000  # which dates are in which window, the design of a fit
+    counted = made["clear_count"].nbytes if spec.kind == "statistics" else 0  # from the mask, on the host
+    assert emulated.got_bytes == sum(array.nbytes for array in made.values()) - counted
     assert emulated.launched
     expected = reduce_time(spec, seen, resolution_m, SEASON)
     assert {name: array.tobytes() for name, array in made.items()} == {k: a.tobytes() for k, a in expected.items()}
 
 
+@pytest.mark.parametrize("rows", [1, 5, 24, 1000])
+def test_blocks_of_rows_of_two_resolutions_do_not_show(rows, emulated, monkeypatch):
+    spec, seen = FeatureSpec("statistics", indices=("LSWI", "NDRE")), observed()
+    row = sum((2 * len(seen.bands[m]) + 1) * 6 * (2 * 96 if m == 10 else 48) for m in (10, 20))
+    monkeypatch.setattr(on_device, "BLOCK_BYTES", rows * row)
+    made = reduce_time(spec, seen, 20, SEASON, 2, "cuda")
+    assert made["statistic"].tobytes() == reduce_time(spec, seen, 20, SEASON)["statistic"].tobytes()
+    assert len(emulated.launched) == -(-48 // rows)
+
+
 @pytest.mark.parametrize("rows", [1, 7, 49, 50, 1000])
 def test_blocks_of_rows_do_not_show(rows, emulated, series, monkeypatch):
-    monkeypatch.setattr(on_device, "BLOCK_BYTES", rows * series[0][:, :, :1].nbytes)
-    found = on_device.reduce_on_device(emulated, medians, *series)
+    monkeypatch.setattr(on_device, "BLOCK_BYTES", rows * sum(a[..., :1, :].nbytes for a in series))
+    found = on_device.reduce_on_device(emulated, medians, series, 50)
     assert [a.tobytes() for a in found] == [a.tobytes() for a in medians(*series)]
     assert len([shape for shape in emulated.puts if len(shape) == 4]) == -(-50 // rows)
 
@@ -76,12 +94,12 @@ def test_a_device_with_little_memory_takes_smaller_blocks(emulated, series, monk
         return type(emulated).put(emulated, array)
 
     monkeypatch.setattr(emulated, "put", put)
-    found = on_device.reduce_on_device(emulated, medians, *series)
+    found = on_device.reduce_on_device(emulated, medians, series, 50)
     assert [a.tobytes() for a in found] == [a.tobytes() for a in medians(*series)]
     assert set(given) == {50, 25, 12, 6, 2}  # rows of blocks that were tried, and of the last one
     monkeypatch.setattr(emulated, "put", lambda array: (_ for _ in ()).throw(MemoryError("out of memory")))
     with pytest.raises(ResourceError, match=r"no memory for one row of 0 MiB: out of memory"):
-        on_device.reduce_on_device(emulated, medians, *series)
+        on_device.reduce_on_device(emulated, medians, series, 50)
 
 
 def tree(folder):
@@ -89,12 +107,13 @@ def tree(folder):
     return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
-def test_the_verb_writes_the_same_store_and_cells_made_on_the_fly_are_the_same(emulated, tmp_path):
-    spec, stores = FeatureSpec(window_days=15), {}
+@pytest.mark.parametrize("spec", [FeatureSpec(window_days=15), FeatureSpec("statistics", indices=("LSWI", "NDVI"))])
+def test_the_verb_writes_the_same_store_and_cells_made_on_the_fly_are_the_same(spec, emulated, tmp_path):
+    stores = {}
     for device in ("cpu", "cuda"):
         project = make_project(tmp_path / device)
         features(project.root, FeaturesOptions(spec), RunOptions("serial", quiet=True, device=device))
-        stores[device] = tree(project.features_path("median-15d"))
+        stores[device] = tree(project.features_path(spec.name))
         assert bool(emulated.launched) == (device == "cuda")
     assert len(stores["cpu"]) > 5
     assert stores["cpu"] == stores["cuda"]

@@ -9,7 +9,21 @@ import pytest
 from hypothesis import given, settings
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import clear_pixels, cuda, device, harmonic_fit, reference, window_median
+from cropcube.kernels import (
+    INDICES,
+    Reflectance,
+    clear_pixels,
+    cuda,
+    device,
+    gap_fill,
+    harmonic_fit,
+    index_statistics,
+    reference,
+    spectral_indices,
+    time_percentiles,
+    window_geomedian,
+    window_median,
+)
 from tests.support.emulated_device import EmulatedArray, EmulatedDevice
 from tests.support.series import nan_median, observed_series
 
@@ -27,6 +41,14 @@ def median_cases():
 
 def other_cases():
     yield "clear_mask", {}
+    for bands in (0, *cuda.BANDS_IN_REGISTERS):
+        yield "geomedian", {"CROPCUBE_BANDS": bands, "CROPCUBE_HELD": "true"}
+    yield "geomedian", {"CROPCUBE_BANDS": 4, "CROPCUBE_HELD": "false"}
+    for yes in ("true", "false"):
+        yield "percentiles", {"CROPCUBE_HELD": yes}
+        yield "spectral_index", {"CROPCUBE_STATISTICS": yes}
+    for value in cuda.CLASSES.values():
+        yield "gap_fill", {"CROPCUBE_VALUE": value}
 
 
 def fit_cases():
@@ -89,7 +111,8 @@ def test_every_kernel_compiles_for_every_target_and_keeps_to_registers(kernel, m
         rf"Compiling entry function '{kernel}' for 'sm_(\d+)'.*?(\d+) bytes spill stores", done.stderr, re.S
     )
     assert [target for target, _ in spilt] == list(TARGETS)
-    # With more than three harmonics matrices lie in local memory by design. Elsewhere the compiler puts aside a word or
+    # With more than three harmonics matrices lie in local memory by design, and so do sums over a number of bands that
+    # the compiler does not know (which it counts as a stack, not as spilling). Elsewhere the compiler puts aside a word or
     # two on old targets, far from their limit of registers.
     most = {"90": 0, "80": 32, "75": 32} if macros.get("CROPCUBE_TERMS") != 21 else dict.fromkeys(TARGETS, 64)
     assert all(int(size) <= most[target] for target, size in spilt), done.stderr
@@ -182,6 +205,51 @@ def test_masks_are_those_of_the_processor(gpu, radius, repeats):
     )
 
 
+@pytest.mark.parametrize(("dates", "bands"), [(3, 4), (9, 6), (30, 10), (73, 4), (12, 3), (146, 6), (400, 2)])
+def test_geometric_medians_are_those_of_the_processor(gpu, dates, bands):
+    reflectance, valid = series(dates, 67, bands)
+    reflectance //= 8
+    reflectance[:, :, :, ::3] = reflectance[:1, :, :, ::3]  # observations that are met
+    window = np.random.default_rng(dates).integers(-1, 2, dates)
+    expected = window_geomedian(reflectance, valid, window, 3)
+    assert_same_bytes(gpu, window_geomedian(gpu.put(reflectance), gpu.put(valid), window, 3), expected)
+
+
+@pytest.mark.parametrize("pixels", [130, 131])
+@pytest.mark.parametrize("dates", [1, 2, 5, 16, 73, 96, 97, 192, 193, 384, 385, 500])
+def test_percentiles_are_those_of_the_processor(gpu, dates, pixels):
+    reflectance, valid = series(dates, pixels)
+    wanted = (0, 2.5, 50, 99.9, 100)
+    expected = time_percentiles(reflectance, valid, wanted)
+    assert_same_bytes(gpu, time_percentiles(gpu.put(reflectance), gpu.put(valid), wanted), expected)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_indices_are_those_of_the_processor(gpu, masked):
+    generator = np.random.default_rng(5)
+    bands = (("B02", "B03", "B04", "B08"), ("B05", "B06", "B8A", "B11", "B12"))
+    of, held = [], []
+    for names, times in zip(bands, (2, 1), strict=True):
+        values = generator.integers(0, 3000, (20, len(names), 17 * times, 31 * times)).astype(np.uint16)
+        seen = generator.random((20, 17 * times, 31 * times)) < 0.5 if masked else None
+        of.append(Reflectance(values, names, seen))
+        held.append(Reflectance(gpu.put(values), names, gpu.put(seen) if masked else None))
+    names, days = sorted(INDICES), generator.permutation(20)
+    assert_same_bytes(gpu, [spectral_indices(names, held)], [spectral_indices(names, of)])
+    assert_same_bytes(gpu, [index_statistics(names, held, days)], [index_statistics(names, of, days)])
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
+def test_filled_gaps_are_those_of_the_processor(gpu, dtype):
+    reflectance, valid = series(60, 300)
+    values, places = reflectance.astype(dtype), np.sort(np.random.default_rng(1).choice(400, 60, replace=False))
+    for seen in (valid, np.random.default_rng(2).random(values.shape) < 0.4):
+        expected = gap_fill(values, seen, places)
+        assert_same_bytes(gpu, [gap_fill(gpu.put(values), gpu.put(seen), places)], [expected])
+    with pytest.raises(InvalidInputError, match="values has dtype int64 on a device"):
+        gap_fill(gpu.put(values.astype(np.int64)), gpu.put(valid), places)
+
+
 def test_nothing_to_do(gpu):
     for shape in ((0, 2, 3, 4), (5, 0, 3, 4), (5, 2, 0, 4)):
         reflectance, valid = np.zeros(shape, np.uint16), np.ones((shape[0], *shape[2:]), bool)
@@ -189,8 +257,13 @@ def test_nothing_to_do(gpu):
         for windows in (1, 2):
             expected = window_median(reflectance, valid, window, windows)
             assert_same_bytes(gpu, window_median(gpu.put(reflectance), gpu.put(valid), window, windows), expected)
+            expected = window_geomedian(reflectance, valid, window, windows)
+            assert_same_bytes(gpu, window_geomedian(gpu.put(reflectance), gpu.put(valid), window, windows), expected)
         expected = harmonic_fit(reflectance, valid, days, 1)
         assert_same_bytes(gpu, harmonic_fit(gpu.put(reflectance), gpu.put(valid), days, 1), expected)
+        expected = time_percentiles(reflectance, valid, [50])
+        assert_same_bytes(gpu, time_percentiles(gpu.put(reflectance), gpu.put(valid), [50]), expected)
+        assert_same_bytes(gpu, [gap_fill(gpu.put(reflectance), gpu.put(valid))], [gap_fill(reflectance, valid)])
 
 
 @settings(deadline=None, max_examples=60)

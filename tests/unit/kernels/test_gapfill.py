@@ -59,6 +59,8 @@ def test_bands_share_a_mask():
         (np.zeros((3, 2)), np.ones((3, 2)), None, "valid"),
         (np.zeros((3, 2)), np.ones((3, 2), bool), np.arange(4), "positions_T"),
         (np.zeros((3, 2)), np.ones((3, 2), bool), np.array([0, 2, 1]), "positions_T"),
+        (np.zeros((3, 2)), np.ones((3, 2), bool), np.array([0, 2, np.nan]), "positions_T"),
+        ([[1.0, 2.0]], np.ones((1, 2), bool), None, "values is a list"),
     ],
 )
 def test_bad_input_is_named(values, valid, places, said):

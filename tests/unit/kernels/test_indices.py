@@ -4,7 +4,7 @@ import pytest
 
 from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import INDICES, reference, spectral_index
+from cropcube.kernels import INDICES, Reflectance, index_statistics, reference, spectral_indices
 
 LEAF = {
     "B02": 0.03,
@@ -34,17 +34,33 @@ EXPECTED = {
 }
 
 
-def leaf():
-    return {band: np.full((2, 3), value, np.float32) for band, value in LEAF.items()}
+def leaf(**other):
+    """One pixel of one step."""
+    integers = {band: round(10000 * value) for band, value in (LEAF | other).items()}
+    return Reflectance(np.array(list(integers.values()), np.uint16)[None, :, None, None], tuple(integers))
+
+
+def series(*ndvi_pairs):
+    """Near infrared and red of one pixel on several days."""
+    values = np.array(ndvi_pairs, np.uint16)[:, :, None, None]
+    return Reflectance(values, ("B08", "B04"))
 
 
 @pytest.mark.parametrize("name", sorted(INDICES))
 def test_formulas(name):
-    found = spectral_index(name.lower(), leaf())
-    np.testing.assert_allclose(found, EXPECTED[name], rtol=1e-5)
+    found = spectral_indices([name.lower()], [leaf()])
+    np.testing.assert_allclose(found[0, 0, 0, 0], EXPECTED[name], rtol=1e-5)
     assert found.dtype == np.float32
-    other = reference.spectral_index(name, {band: strict.asarray(values) for band, values in leaf().items()})
-    np.testing.assert_allclose(np.asarray(other), found, rtol=1e-6)
+    whole = leaf()
+    other = Reflectance(strict.asarray(whole.values_SBYX), whole.bands)
+    np.testing.assert_allclose(np.asarray(reference.spectral_indices([name], [other])), found, rtol=1e-5)
+
+
+def test_several_at_once_are_those_of_each():
+    names = sorted(INDICES)
+    found = spectral_indices(names, [leaf()])
+    for place, name in enumerate(names):
+        np.testing.assert_array_equal(found[:, place], spectral_indices([name], [leaf()])[:, 0])
 
 
 def test_every_index_is_of_the_sensor_and_says_where_it_is_from():
@@ -53,19 +69,88 @@ def test_every_index_is_of_the_sensor_and_says_where_it_is_from():
         for band in index.bands:
             assert SENTINEL2.band(band).name in index.formula
         assert index.source
+        assert len(index.above) == len(index.below) == len(index.bands) + 1
 
 
 def test_missing_bands_and_zero_denominators_are_nan():
-    bands = {"B08": np.array([np.nan, 0, 0.4], np.float32), "B04": np.array([0.1, 0, 0.1], np.float32)}
-    found = spectral_index("NDVI", bands)
-    assert np.isnan(found[:2]).all()
-    assert found[2] == pytest.approx(0.6)
+    of = series((0, 1000), (4000, 1000), (2000, 0))
+    assert np.isnan(spectral_indices(["NDVI"], [of])[[0, 2]]).all()
+    assert spectral_indices(["NDVI"], [of])[1, 0, 0, 0] == pytest.approx(0.6)
+    # A mask says what counts, zeros too: then NDVI of two zeros has no denominator.
+    masked = Reflectance(np.array([[[[0]], [[0]]], [[[0]], [[5]]]], np.uint16), of.bands, np.ones((2, 1, 1), bool))
+    found = spectral_indices(["NDVI"], [masked])[:, 0, 0, 0]
+    assert np.isnan(found[0])
+    assert found[1] == -1
 
 
-def test_bad_input_is_named():
-    with pytest.raises(InvalidInputError, match="NVDI"):
-        spectral_index("NVDI", leaf())
-    with pytest.raises(InvalidInputError, match="B04"):
-        spectral_index("NDVI", {"B08": leaf()["B08"]})
-    with pytest.raises(InvalidInputError, match="shape"):
-        spectral_index("NDVI", {"B08": leaf()["B08"], "B04": np.ones(2, np.float32)})
+def test_averages_take_only_what_was_seen():
+    fine = Reflectance(np.array([[[[1000, 0, 0, 0], [3000, 0, 0, 0]]]], np.uint16), ("B08",))
+    coarse = Reflectance(np.array([[[[1000, 1000]]]], np.uint16), ("B11",))
+    found = spectral_indices(["LSWI"], [fine, coarse])
+    assert found.shape == (1, 1, 1, 2)
+    assert found[0, 0, 0, 0] == pytest.approx(1 / 3)
+    assert np.isnan(found[0, 0, 0, 1])
+    seen = np.array([[[1, 0, 0, 0], [0, 0, 0, 0]]], bool)
+    masked = Reflectance(fine.values_SBYX, fine.bands, seen)
+    assert spectral_indices(["LSWI"], [masked, coarse])[0, 0, 0, 0] == 0
+
+
+def test_statistics_of_one_pixel():
+    of = series((3000, 1000), (9000, 1000), (0, 1000), (1000, 1000), (9000, 1000))
+    found = index_statistics(["NDVI"], [of], np.array([40, 90, 3, 1, 60]))[:, 0, 0, 0]
+    values = np.array([0.5, 0.8, 0.0, 0.8])
+    expected = [values.mean(), values.std(), 0, 0.8, 0.8, 60]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_statistics_of_nothing_are_nan():
+    assert np.isnan(index_statistics(["NDVI"], [series((0, 0), (1, 0))], np.arange(2))).all()
+    none = Reflectance(np.zeros((0, 2, 3, 4), np.uint16), ("B08", "B04"))
+    assert index_statistics(["NDVI"], [none], np.zeros(0)).shape == (6, 1, 3, 4)
+    assert np.isnan(index_statistics(["NDVI"], [none], np.zeros(0))).all()
+    assert spectral_indices(["NDVI"], [none]).shape == (0, 1, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("names", "of", "said"),
+    [
+        (["NVDI"], [leaf()], "unknown index 'NVDI'"),
+        ([], [leaf()], "0 indices of 1 resolutions"),
+        (["NDVI"], [], "1 indices of 0 resolutions"),
+        (["NDVI"], [Reflectance(np.ones((1, 1, 2, 2), np.uint16), ("B08",))], "needs B04, which is not there"),
+        (["NDVI"], [Reflectance(np.ones((1, 2, 2, 2), np.float32), ("B08", "B04"))], "values_SBYX has dtype float32"),
+        (["NDVI"], [Reflectance(np.ones((1, 3, 2, 2), np.uint16), ("B08", "B04"))], "expected 2 bands"),
+        (
+            ["NDVI"],
+            [Reflectance(np.ones((1, 2, 2, 2), np.uint16), ("B08", "B04"), np.ones((1, 2, 3), bool))],
+            r"seen_SYX has shape \(1, 2, 3\); expected \(1, 2, 2\)",
+        ),
+        (
+            ["LSWI"],
+            [
+                Reflectance(np.ones((1, 1, 5, 4), np.uint16), ("B08",)),
+                Reflectance(np.ones((1, 1, 2, 2), np.uint16), ("B11",)),
+            ],
+            "expected as many steps, and rows and columns that are multiples",
+        ),
+        (
+            ["LSWI"],
+            [
+                Reflectance(np.ones((2, 1, 4, 4), np.uint16), ("B08",)),
+                Reflectance(np.ones((1, 1, 2, 2), np.uint16), ("B11",)),
+            ],
+            "expected as many steps",
+        ),
+    ],
+)
+def test_bad_input_is_named(names, of, said):
+    with pytest.raises(InvalidInputError, match=said):
+        spectral_indices(names, of)
+    with pytest.raises(InvalidInputError, match=said):
+        index_statistics(names, of, np.zeros(1))
+
+
+@pytest.mark.parametrize("days", [np.zeros(3), np.array([0, np.nan]), np.array([True, False])])
+def test_bad_days_are_named(days):
+    with pytest.raises(InvalidInputError, match="days_S"):
+        index_statistics(["NDVI"], [series((1, 2), (3, 4))], days)
