@@ -148,15 +148,27 @@ def test_regions_and_catalogs():
     assert "earth-search" in json.dumps(console.as_json("catalogs"))
 
 
-@pytest.mark.parametrize("feature", ["harmonic-2", "annual-median"])
+SMALL_CROPNET = ("cropnet", "--width", 8, "--epochs", 10, "--learning-rate", 0.01)
+
+
 @pytest.mark.parametrize(
-    "classifier", [("forest",), ("cropnet", "--width", 8, "--epochs", 10, "--learning-rate", 0.01)]
+    ("feature", "words", "classifier"),
+    [
+        ("harmonic-2", (), ("forest",)),
+        ("harmonic-2", (), SMALL_CROPNET),
+        ("annual-median", ("annual-median",), ("forest",)),
+        ("annual-median", ("annual-median",), SMALL_CROPNET),
+        ("geomedian-30d", ("geomedian", "--window", 30), ("forest",)),
+        ("percentiles-10-50-90", ("percentiles", "--percentiles", "10,50,90"), ("forest",)),
+        ("statistics-ndvi-lswi", ("statistics", "--index", "NDVI,LSWI"), ("forest",)),
+        ("statistics-ndvi-lswi", ("statistics", "--index", "NDVI,LSWI"), SMALL_CROPNET),
+    ],
 )
-def test_every_kind_of_features_makes_a_map(sample_scenes, sample_project, tmp_path, feature, classifier):
+def test_every_kind_of_features_makes_a_map(sample_scenes, sample_project, tmp_path, feature, words, classifier):
     project = tmp_path / "project"
     shutil.copytree(sample_project, project)
-    if feature == "annual-median":
-        console.ok("features", "--kind", "annual-median", "--project", project)
+    if words:
+        assert console.as_json("features", "--kind", *words, "--project", project)["name"] == feature
     said = console.as_json(
         "train", "--labels", sample_scenes.labels, "--legend", sample_scenes.legend, "--features", feature,
         "--classifier", *classifier, "--block-m", 160, "--seed", 3, "--project", project,

@@ -14,11 +14,14 @@ from tests.support.granules import tree_bytes
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("features", ["median-5d", "harmonic-2"])
+@pytest.mark.parametrize("features", ["median-5d", "harmonic-2", "statistics-evi-lswi"])
 def test_the_sample_is_mapped_the_same_from_every_source(
     sample_scenes: DemoScenes, sample_project: Path, tmp_path: Path, features: str
 ) -> None:
     model = tmp_path / "model"
+    if features.startswith("statistics"):
+        words = ("--kind", "statistics", "--index", "EVI,LSWI", "--cluster", "serial", "--quiet")
+        console.ok("features", "--project", sample_project, *words)
     console.ok(
         "train", "--project", sample_project, "--labels", sample_scenes.labels, "--legend", sample_scenes.legend,
         "--features", features, "--classifier", "forest", "--trees", 20, "--block-m", 160, "--model", model, "--quiet",

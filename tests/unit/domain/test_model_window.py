@@ -36,6 +36,14 @@ def test_the_window_that_starts_nearest_to_the_day_is_the_first():
         PAPER.steps_of(FIVE, Season.parse("2019-05-04/2019-12-20"))
 
 
+def test_geometric_medians_have_windows_of_time_and_other_kinds_have_none():
+    year = Season.of_year(2021)
+    assert PAPER.steps_of(FeatureSpec("geomedian", window_days=5), year) == PAPER.steps_of(FIVE, year)
+    for kind in ("annual-median", "percentiles", "statistics", "harmonic"):
+        with pytest.raises(InvalidInputError, match="has no windows of time to choose from"):
+            PAPER.steps_of(FeatureSpec(kind), year)
+
+
 @pytest.mark.parametrize("days", [5, 15, 30])
 @pytest.mark.parametrize("start", [date(2018, 11, 1) + timedelta(days=3 * place) for place in range(20)])
 def test_the_same_steps_of_any_season_lie_at_the_same_days_within_half_a_step(days, start):

@@ -19,6 +19,7 @@ from cropcube.features.model_input import (
 )
 
 LAYOUT = InputLayout("median-10d", "median", ("B03", "B05", "B08"), (10, 20, 10), ("a", "b", "c"))
+SEASON = Season.parse("2019-03-01/2019-04-15")
 HARMONIC = InputLayout("harmonic-1", "harmonic", ("B03", "B05"), (10, 20), ("constant", "cos1", "sin1"))
 
 
@@ -71,6 +72,32 @@ def test_harmonics_without_a_fit_are_not_observed():
     fine, coarse = np.ones((3, 1, 2, 2), np.float32), np.ones((3, 1, 1, 1), np.float32)
     fine[:, :, 1, 1] = np.nan
     np.testing.assert_array_equal(observed(HARMONIC, {10: fine, 20: coarse}), [[True, True], [True, False]])
+
+
+def test_pixels_where_one_index_has_no_statistics_are_not_observed():
+    layout = InputLayout.of(FeatureSpec("statistics", indices=("EVI", "NDVI", "LSWI")), SEASON, SENTINEL2)
+    assert (layout.bands, layout.resolutions_m) == (("EVI", "NDVI", "LSWI"), (10, 10, 20))
+    assert (layout.array, layout.band_dimension, layout.dtype) == ("statistic", "index_name", np.float32)
+    fine, coarse = np.ones((6, 2, 2, 4), np.float32), np.ones((6, 1, 1, 2), np.float32)
+    fine[:, 1, 1, 0] = np.nan
+    coarse[:, :, 0, 1] = np.nan
+    np.testing.assert_array_equal(observed(layout, {10: fine, 20: coarse}), [[1, 1, 0, 0], [0, 1, 0, 0]])
+    found = pixel_features(layout, {10: fine * 2, 20: coarse}, np.array([0]), np.array([1]))
+    np.testing.assert_array_equal(found[0], [[2] * 6, [2] * 6, [1] * 6])
+    measure = ScalingMeasure(layout)
+    measure.add(np.random.default_rng(0).normal(size=(50, 3, 6)).astype(np.float32))
+    assert np.shape(measure.result().mean) == (3, 6)
+
+
+def test_percentiles_are_observed_where_anything_is_and_scaled_by_band():
+    layout = InputLayout.of(FeatureSpec("percentiles", percentiles=(10, 90)), SEASON, SENTINEL2)
+    assert (layout.steps, layout.dtype) == (("p10", "p90"), np.uint16)
+    fine, coarse = np.ones((2, 4, 2, 2), np.uint16), np.ones((2, 6, 1, 1), np.uint16)
+    fine[:, :, 0, 0] = 0
+    np.testing.assert_array_equal(observed(layout, {10: fine, 20: coarse}), [[0, 1], [1, 1]])
+    measure = ScalingMeasure(layout)
+    measure.add(np.ones((5, 10, 2), np.float32))
+    assert np.shape(measure.result().mean) == (10, 1)
 
 
 def test_scaling_is_the_mean_and_deviation_by_band_of_medians():
@@ -132,9 +159,11 @@ def test_features_of_another_shape_are_refused():
         pixel_features(LAYOUT, found, np.array([0]), np.array([0]))
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("median", 5), ("annual-median", 1), ("harmonic", 5)])
+@pytest.mark.parametrize(
+    ("kind", "steps"), [("median", 5), ("annual-median", 1), ("geomedian", 5), ("percentiles", 5), ("harmonic", 5)]
+)
 def test_layout_of_a_specification(kind, steps):
     spec = FeatureSpec(kind, window_days=10)
-    layout = InputLayout.of(spec, Season.parse("2019-03-01/2019-04-15"), SENTINEL2)
+    layout = InputLayout.of(spec, SEASON, SENTINEL2)
     assert layout.shape == (10, steps)
     assert layout.bands_at(20) == ("B05", "B06", "B07", "B8A", "B11", "B12")

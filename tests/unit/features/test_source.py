@@ -27,6 +27,10 @@ SPECS = (
     FeatureSpec(window_days=5),
     FeatureSpec("annual-median", dilate_m=60),
     FeatureSpec("harmonic", order=1, dilate_m=20),
+    FeatureSpec("geomedian", window_days=20),
+    FeatureSpec("percentiles", percentiles=(10, 90)),
+    FeatureSpec("statistics", indices=("LSWI", "NDVI")),
+    FeatureSpec("statistics", indices=("LSWI",), dilate_m=20),
 )
 
 

@@ -112,8 +112,8 @@ def test_every_kernel_compiles_for_every_target_and_keeps_to_registers(kernel, m
     )
     assert [target for target, _ in spilt] == list(TARGETS)
     # With more than three harmonics matrices lie in local memory by design, and so do sums over a number of bands that
-    # the compiler does not know (which it counts as a stack, not as spilling). Elsewhere the compiler puts aside a word or
-    # two on old targets, far from their limit of registers.
+    # the compiler does not know (which it counts as a stack, not as spilling). Elsewhere the compiler puts aside a word
+    # or two on old targets, far from their limit of registers.
     most = {"90": 0, "80": 32, "75": 32} if macros.get("CROPCUBE_TERMS") != 21 else dict.fromkeys(TARGETS, 64)
     assert all(int(size) <= most[target] for target, size in spilt), done.stderr
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import typer
 
+from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.model.fit_options import FitOptions
 from cropcube.pipeline.commands import GROUPS, WORD_OF, build_command, command, file_name
 from cropcube.pipeline.evaluate import EvaluateOptions
 from cropcube.pipeline.labels import LabelFiles
 from cropcube.pipeline.report_made import without_folders
+from cropcube.pipeline.sources import features_command
 from cropcube.pipeline.train import TrainOptions, usual_options
 from cropcube.samples.label_rules import LabelRules
 from cropcube.samples.places import SplitRule
@@ -116,3 +118,17 @@ def test_build_is_told_from_what_is_frozen(tmp_path: Path) -> None:
 )
 def test_messages_lose_folders_hosts_and_signatures(message: str, told: str) -> None:
     assert without_folders(message) == told
+
+
+@pytest.mark.parametrize(
+    ("spec", "command"),
+    [
+        (FeatureSpec("geomedian", window_days=30), "--kind geomedian --window 30"),
+        (FeatureSpec("percentiles"), "--kind percentiles"),
+        (FeatureSpec("percentiles", percentiles=(2.5, 50)), "--kind percentiles --percentiles 2.5,50"),
+        (FeatureSpec("statistics", indices=("EVI", "NDVI")), "--kind statistics --index EVI --index NDVI"),
+        (FeatureSpec("harmonic", ridge=0.5), "--kind harmonic --order 2 --ridge 0.5"),
+    ],
+)
+def test_the_command_that_makes_features_names_their_options(spec: FeatureSpec, command: str) -> None:
+    assert features_command(spec) == f"cropcube features {command}"

@@ -232,6 +232,21 @@ def test_harmonics_and_indices_have_columns_of_their_own(project: Project, tmp_p
     assert {"NDVI", "LSWI", "B02", "window"} <= set(rows.columns)
 
 
+def test_percentiles_and_statistics_have_columns_of_their_own(project: Project, tmp_path: Path) -> None:
+    path = save_points(tmp_path / "p.csv", np.array([[4.06, 50.745]]))
+    percentiles = FeatureSpec("percentiles", percentiles=(2.5, 90))
+    statistics = FeatureSpec("statistics", indices=("NDVI", "LSWI"))
+    for spec in (percentiles, statistics):
+        layout = feature_store_spec(spec, SEASON, SENTINEL2, 96)
+        Store.create(project.features_path(spec.name), project.spec.grid, layout)
+    summary, rows = run(project, points=path, source="percentiles-2.5-90")
+    assert summary.rows == 1
+    assert {"B02_p2.5", "B12_p90", "clear_count_20m"} <= set(rows.columns)
+    _, rows = run(project, points=path, source="statistics-ndvi-lswi")
+    assert {"NDVI_mean", "LSWI_day_of_max", "NDVI_amplitude", "clear_count_10m"} <= set(rows.columns)
+    assert rows["NDVI_mean"].isna().all()
+
+
 def test_the_map_at_points(project: Project, tmp_path: Path) -> None:
     spec = StoreSpec("map", (map_array("crop", "uint8", 96, {}), map_array("confidence", "uint8", 96, {})))
     store = Store.create(project.map_path, project.spec.grid, spec)

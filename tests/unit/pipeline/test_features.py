@@ -77,6 +77,9 @@ def test_medians_of_every_tile(project):
         FeatureSpec("harmonic", order=1),
         FeatureSpec("annual-median", dilate_m=40),
         FeatureSpec(window_days=20, indices=("NDVI", "LSWI")),
+        FeatureSpec("geomedian", window_days=25, indices=("EVI", "NDRE")),
+        FeatureSpec("percentiles", percentiles=(2.5, 50, 90)),
+        FeatureSpec("statistics", indices=("LSWI", "NDVI", "NDTI", "BSI"), dilate_m=20),
     ],
 )
 def test_other_kinds_are_what_is_computed_of_the_whole_tile(project, spec):

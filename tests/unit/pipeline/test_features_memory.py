@@ -22,6 +22,10 @@ def project(tmp_path_factory):
         FeatureSpec("annual-median", dilate_m=60),
         FeatureSpec("harmonic", order=3, dilate_m=100),
         FeatureSpec(window_days=2, indices=("NDVI", "EVI", "LSWI", "BSI")),
+        FeatureSpec("geomedian", window_days=2, indices=("NDVI",)),
+        FeatureSpec("percentiles"),
+        FeatureSpec("statistics"),
+        FeatureSpec("statistics", indices=("LSWI", "NDVI", "EVI"), dilate_m=60),
     ],
 )
 def test_a_task_stays_below_what_was_projected(project, spec):

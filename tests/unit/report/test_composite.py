@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.pipeline.features import FeaturesOptions, features
 from cropcube.report.composite import composite, join_windows
+from cropcube.run.options import RunOptions
+from tests.support.small_cube import make_project
 from tests.support.small_features import reflectance, write_features
 from tests.support.small_map import known_classes, small_project
 
@@ -61,6 +66,25 @@ def test_bands_come_in_the_order_near_infrared_red_green(tmp_path):
         wanted = [reflectance(known_classes(box), step, band)[seen] for step in range(7)]
         hits = np.mean([made.values[..., channel][seen] == values for values in wanted], axis=1)
         assert hits.max() > 0.6
+
+
+@pytest.mark.parametrize(
+    "spec", [FeatureSpec("geomedian", window_days=20), FeatureSpec("percentiles"), FeatureSpec("statistics")]
+)
+def test_other_kinds_than_medians_are_shown_where_they_have_the_bands(spec, tmp_path):
+    project = make_project(tmp_path / "project")
+    features(project.root, FeaturesOptions(spec), RunOptions("serial", quiet=True))
+    tile = next(project.spec.grid.tiles())
+    store = Store.open(project.features_path(spec.name))
+    made = composite(store, tile.lattice.name, tile.box(10))
+    if spec.kind == "statistics":
+        assert made is None
+        return
+    name = "geomedian" if spec.kind == "geomedian" else "percentile"
+    wanted = store.read(tile.lattice.name, name, tile.box(10))[made.step][[3, 2, 1]]  # B08 B04 B03
+    seen = (wanted > 0).all(axis=0)
+    assert seen.any()
+    np.testing.assert_array_equal(made.values[seen], np.moveaxis(wanted, 0, 2)[seen])
 
 
 def test_without_the_bands_there_is_none(tmp_path):

@@ -124,6 +124,19 @@ def test_features_without_a_course_have_no_curves():
     values = of_index([[0.1, 0.2, 0.5, 0.8]])
     assert season_curves(samples(values[:, :, :1], [1], layout(kind="annual-median", steps=STEPS[:1])), SEASON) is None
     assert season_curves(samples(values, [1], layout(("B03", "B11"))), SEASON) is None
+    assert (
+        season_curves(samples(values, [1], layout(kind="percentiles", steps=("p5", "p50", "p90", "p95"))), SEASON)
+        is None
+    )
+
+
+def test_geometric_medians_have_the_curves_of_medians():
+    values = of_index([[0.1, 0.2, 0.5, 0.8]])
+    found = season_curves(samples(values, [1], layout(kind="geomedian")), SEASON)
+    assert (
+        found.curves[0].middle.tolist()
+        == season_curves(samples(values, [1], layout()), SEASON).curves[0].middle.tolist()
+    )
 
 
 def test_a_curve_is_drawn_in_the_colour_of_its_class():
