@@ -32,16 +32,15 @@ CROPCUBE_INLINE void sort_group(const Percentiles& work, std::int16_t* values) {
 // Reduces the pixels [first, stop). `scratch` has room for scratch_size(dates).
 CROPCUBE_INLINE void percentile_pixels(const Percentiles& work, const WindowMedian& series, std::size_t first,
                                        std::size_t stop, std::int16_t* scratch) {
-    for (; first < stop; first += BLOCK) {
-        const std::size_t count = stop - first < BLOCK ? stop - first : BLOCK;
-        const Block block{series, 0, first, count, scratch + BLOCK, scratch, scratch + BLOCK * (1 + work.dates)};
+    for (const std::size_t size = block_size(work.dates); first < stop; first += size) {
+        const Block block(series, 0, first, stop, size, scratch);
         read_mask(block);
         for (std::size_t band = 0; band < work.bands; ++band) {
             lay_out(block, band);
-            for (std::size_t at = 0; at < count; at += LANES) {
+            for (std::size_t at = 0; at < block.count; at += LANES) {
                 std::int16_t* values = block.values + at * work.dates;
                 sort_group(work, values);
-                for (std::size_t i = 0; i < LANES && at + i < count; ++i) {
+                for (std::size_t i = 0; i < LANES && at + i < block.count; ++i) {
                     const auto sorted = [&](std::uint32_t rank) -> std::uint32_t {
                         return static_cast<std::uint16_t>(values[rank * LANES + i]) ^ SIGN;
                     };

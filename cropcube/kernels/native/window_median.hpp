@@ -23,12 +23,14 @@ struct WindowMedian {
     std::uint16_t* clear_count;        // (windows, pixels)
 };
 
-constexpr std::size_t BLOCK = 512;           // pixels whose masks are held at once
+constexpr std::size_t BLOCK = 512;           // pixels whose masks and values are held at once
+constexpr std::size_t WIDE_BLOCK = 2048;     // where no window is long: fewer changes from one page to another
 constexpr std::size_t LINE = 32;             // values in a line of the cache
 constexpr std::size_t ROWS_AHEAD = 3;        // that a long window asks for
 
-// int16 values of scratch that one thread needs for windows of up to `longest` dates.
-constexpr std::size_t scratch_size(std::size_t longest) { return BLOCK * (2 * longest + 1); }
+// Pixels of a block for windows of up to `longest` dates, and the int16 values of scratch that one thread needs.
+constexpr std::size_t block_size(std::size_t longest) { return longest > LONGEST_NETWORK ? BLOCK : WIDE_BLOCK; }
+constexpr std::size_t scratch_size(std::size_t longest) { return block_size(longest) * (2 * longest + 1); }
 
 namespace {
 
@@ -45,9 +47,15 @@ CROPCUBE_INLINE void fetch(const std::uint16_t* at) {
 struct Block {
     const WindowMedian& work;
     std::size_t window, first, count;  // first pixel and number of pixels
-    std::int16_t* mask;                // (dates, BLOCK): all ones where clear
-    std::int16_t* clear;               // (BLOCK): number of clear dates
-    std::int16_t* values;              // (BLOCK / LANES, dates, LANES): room for a long window's values
+    std::size_t size;                  // pixels that there is room for
+    std::int16_t* mask;                // (dates, size): all ones where clear
+    std::int16_t* clear;               // (size): number of clear dates
+    std::int16_t* values;              // (size / LANES, dates, LANES): room for a long window's values
+
+    Block(const WindowMedian& all, std::size_t which, std::size_t from, std::size_t stop, std::size_t room,
+          std::int16_t* scratch)
+        : work(all), window(which), first(from), count(stop - from < room ? stop - from : room), size(room),
+          mask(scratch + room), clear(scratch), values(scratch + room * (1 + dates())) {}
 
     std::size_t dates() const { return work.offsets[window + 1] - work.offsets[window]; }
     std::size_t date(std::size_t k) const { return work.dates[work.offsets[window] + k]; }
@@ -60,13 +68,13 @@ struct Block {
 };
 
 CROPCUBE_INLINE void read_mask(const Block& block) {
-    for (std::size_t i = 0; i < BLOCK; ++i) block.clear[i] = 0;
+    for (std::size_t i = 0; i < block.size; ++i) block.clear[i] = 0;
     for (std::size_t k = 0; k < block.dates(); ++k) {
         const std::uint8_t* valid = block.work.valid + block.date(k) * block.work.pixels + block.first;
-        std::int16_t* mask = block.mask + k * BLOCK;
+        std::int16_t* mask = block.mask + k * block.size;
         for (std::size_t i = 0; i < block.count; ++i) mask[i] = static_cast<std::int16_t>(-(valid[i] != 0));
-        for (std::size_t i = block.count; i < BLOCK; ++i) mask[i] = 0;
-        for (std::size_t i = 0; i < BLOCK; ++i) block.clear[i] = static_cast<std::int16_t>(block.clear[i] - mask[i]);
+        for (std::size_t i = block.count; i < block.size; ++i) mask[i] = 0;
+        for (std::size_t i = 0; i < block.size; ++i) block.clear[i] = static_cast<std::int16_t>(block.clear[i] - mask[i]);
     }
     std::uint16_t* clear_count = block.work.clear_count + block.window * block.work.pixels + block.first;
     for (std::size_t i = 0; i < block.count; ++i) clear_count[i] = static_cast<std::uint16_t>(block.clear[i]);
@@ -74,7 +82,7 @@ CROPCUBE_INLINE void read_mask(const Block& block) {
 
 CROPCUBE_INLINE Lanes masked(const Block& block, std::size_t band, std::size_t k, std::size_t at) {
     const Lanes raw = load_raw(block.row(k, band) + at, block.count - at);
-    return choose(load(block.mask + k * BLOCK + at), raw, same(INT16_MAX));
+    return choose(load(block.mask + k * block.size + at), raw, same(INT16_MAX));
 }
 
 CROPCUBE_INLINE void write_median(const Block& block, std::size_t band, std::size_t at, Lanes low, Lanes high) {
@@ -174,11 +182,14 @@ CROPCUBE_INLINE void sort_or_search(const Block& block, std::index_sequence<I...
 
 // Reduces the pixels [first, stop). `scratch` has room for scratch_size(longest window).
 CROPCUBE_INLINE void reduce_pixels(const WindowMedian& work, std::size_t first, std::size_t stop, std::int16_t* scratch) {
-    for (; first < stop; first += BLOCK) {
-        const std::size_t count = stop - first < BLOCK ? stop - first : BLOCK;
+    std::size_t longest = 0;
+    for (std::size_t window = 0; window < work.windows; ++window) {
+        const std::size_t dates = work.offsets[window + 1] - work.offsets[window];
+        longest = dates > longest ? dates : longest;
+    }
+    for (const std::size_t size = block_size(longest); first < stop; first += size) {
         for (std::size_t window = 0; window < work.windows; ++window) {
-            const std::size_t dates = work.offsets[window + 1] - work.offsets[window];
-            const Block block{work, window, first, count, scratch + BLOCK, scratch, scratch + BLOCK * (1 + dates)};
+            const Block block(work, window, first, stop, size, scratch);
             read_mask(block);
             sort_or_search(block, std::make_index_sequence<LONGEST_NETWORK>{});
         }
