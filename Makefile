@@ -40,7 +40,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	$(BIN)/pip install --quiet --constraint requirements.lock bottleneck flox numbagg odc-stac xbatcher
+	$(BIN)/pip install --quiet --constraint requirements.lock bottleneck flox hdstats numbagg odc-stac xbatcher
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 compare: $(INSTALLED)

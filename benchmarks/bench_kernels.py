@@ -14,12 +14,24 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import kernel_gapfill
+import kernel_geomedian
 import kernel_harmonic
+import kernel_indices
 import kernel_masks
 import kernel_median
+import kernel_percentiles
 from kernel_timing import Case, Limits, machine
 
-KERNELS = {"median": kernel_median, "harmonic": kernel_harmonic, "masks": kernel_masks}
+KERNELS = {
+    "median": kernel_median,
+    "geomedian": kernel_geomedian,
+    "percentiles": kernel_percentiles,
+    "harmonic": kernel_harmonic,
+    "indices": kernel_indices,
+    "gapfill": kernel_gapfill,
+    "masks": kernel_masks,
+}
 
 
 def save(path: Path, limits: Limits, cases: list[Case]) -> None:

@@ -6,16 +6,14 @@
 
 namespace cropcube {
 
-CROPCUBE_DECLARE(void spectral_index(const SpectralIndices& work, std::size_t step, std::size_t y, float* found,
-                                     IndexScratch& scratch);
+CROPCUBE_DECLARE(void spectral_index(const SpectralIndices& work, std::size_t step, std::size_t y, float* found);
                  void index_statistics(const SpectralIndices& work, const std::int32_t* order, const float* days,
-                                       std::size_t steps, std::size_t y, float* found, IndexScratch& scratch);)
+                                       std::size_t steps, std::size_t y, float* found);)
 
 namespace {
 
-using EachStep = void (*)(const SpectralIndices&, std::size_t, std::size_t, float*, IndexScratch&);
-using OverSteps = void (*)(const SpectralIndices&, const std::int32_t*, const float*, std::size_t, std::size_t, float*,
-                           IndexScratch&);
+using EachStep = void (*)(const SpectralIndices&, std::size_t, std::size_t, float*);
+using OverSteps = void (*)(const SpectralIndices&, const std::int32_t*, const float*, std::size_t, std::size_t, float*);
 using Values = Input<std::uint16_t, 4>;
 using Seen = Input<bool, 3>;
 // Values of one resolution and where they are seen (without it, where they are not 0).
@@ -47,7 +45,7 @@ struct Asked {
                     offsets.shape(0) == indices + 1 && constants.shape(0) == indices && constants.shape(1) == 2;
         for (std::size_t i = 0; fits && i <= indices; ++i) {
             const std::int64_t here = offsets.data()[i], before = i ? offsets.data()[i - 1] : 0;
-            fits = here >= before && here <= static_cast<std::int64_t>(count);
+            fits = here >= before && here <= static_cast<std::int64_t>(count) && here - before <= MOST_TERMS_OF_INDEX;
         }
         for (std::size_t t = 0; fits && t < count; ++t) {
             const std::int32_t source = places.data()[2 * t], band = places.data()[2 * t + 1];
@@ -68,9 +66,8 @@ void spectral_index(const Sources& sources, Input<std::int32_t, 2> places, Input
     const EachStep kernel = CROPCUBE_FUNCTION(EachStep, spectral_index, variant);
     const std::size_t height = found.shape(2);
     nb::gil_scoped_release release;
-    std::vector<IndexScratch> held(std::max<std::size_t>(1, threads));
-    share(asked.steps * height, threads, [&](std::size_t thread, std::size_t i) {
-        kernel(asked.work, i / height, i % height, found.data(), held[thread]);
+    share(asked.steps * height, threads, [&](std::size_t, std::size_t i) {
+        kernel(asked.work, i / height, i % height, found.data());
     });
 }
 
@@ -85,9 +82,8 @@ void index_statistics(const Sources& sources, Input<std::int32_t, 2> places, Inp
     if (!fits) throw nb::value_error("shapes do not fit");
     const OverSteps kernel = CROPCUBE_FUNCTION(OverSteps, index_statistics, variant);
     nb::gil_scoped_release release;
-    std::vector<IndexScratch> held(std::max<std::size_t>(1, threads));
-    share(found.shape(2), threads, [&](std::size_t thread, std::size_t y) {
-        kernel(asked.work, order.data(), days.data(), asked.steps, y, found.data(), held[thread]);
+    share(found.shape(2), threads, [&](std::size_t, std::size_t y) {
+        kernel(asked.work, order.data(), days.data(), asked.steps, y, found.data());
     });
 }
 

@@ -47,6 +47,34 @@ CROPCUBE_INLINE Floats root(Floats a) {
     return a;
 #endif
 }
+// Integers from `from` on as numbers; zeros after the first `count`.
+template <typename T>
+CROPCUBE_INLINE Floats numbers(const T* from, std::size_t count) {
+    typedef T Some __attribute__((vector_size(sizeof(T) * FLOATS)));
+    Some some{};
+    if (count >= FLOATS) {
+        std::memcpy(&some, from, sizeof some);
+    } else {
+        std::memcpy(&some, from, count * sizeof(T));
+    }
+    return __builtin_convertvector(some, Floats);
+}
+// The first, third, ... of two registers one after the other, and what is between.
+CROPCUBE_INLINE Floats even(Floats a, Floats b) {
+#ifdef __AVX2__
+    return __builtin_shuffle(a, b, Where{0, 2, 4, 6, 8, 10, 12, 14});
+#else
+    return __builtin_shuffle(a, b, Where{0, 2, 4, 6});
+#endif
+}
+CROPCUBE_INLINE Floats odd(Floats a, Floats b) {
+#ifdef __AVX2__
+    return __builtin_shuffle(a, b, Where{1, 3, 5, 7, 9, 11, 13, 15});
+#else
+    return __builtin_shuffle(a, b, Where{1, 3, 5, 7});
+#endif
+}
+CROPCUBE_INLINE float& lane(Floats& of, std::size_t n) { return reinterpret_cast<float*>(&of)[n]; }
 #else
 typedef float Floats;
 typedef std::int32_t Where;
@@ -58,6 +86,17 @@ CROPCUBE_INLINE Where below(Floats a, Floats b) { return -(a < b); }
 CROPCUBE_INLINE Floats pick(Where mask, Floats yes, Floats no) { return mask ? yes : no; }
 CROPCUBE_INLINE bool any(Where mask) { return mask != 0; }
 CROPCUBE_INLINE Floats root(Floats a) { return std::sqrt(a); }
+template <typename T>
+CROPCUBE_INLINE Floats numbers(const T* from, std::size_t count) { return count ? static_cast<float>(*from) : 0.0f; }
+CROPCUBE_INLINE Floats even(Floats a, Floats) { return a; }
+CROPCUBE_INLINE Floats odd(Floats, Floats b) { return b; }
+CROPCUBE_INLINE float& lane(Floats& of, std::size_t) { return of; }
+#endif
+
+#ifndef CROPCUBE_CUDA
+CROPCUBE_INLINE void store(float* to, Floats some, std::size_t count) {
+    std::memcpy(to, &some, (count < FLOATS ? count : FLOATS) * sizeof(float));
+}
 #endif
 
 }  // namespace

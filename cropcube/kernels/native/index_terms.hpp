@@ -2,7 +2,7 @@
 // Bands finer than the index are averaged over the pixels that have a value.
 #pragma once
 
-#include "dialect.hpp"
+#include "floats.hpp"
 
 namespace cropcube {
 
@@ -31,65 +31,137 @@ struct SpectralIndices {
 
 namespace {
 
-// Mean reflectance of the seen pixels of a square, NaN where there are none. `FACTOR` 0: known at run time only.
+// Sums of what is seen of some pixels of a fine row, `FACTOR` (0: known at run time only) for each of the `count` wanted.
 template <std::size_t FACTOR, bool MASKED>
-CROPCUBE_INLINE float mean_seen(const IndexSource& source, const std::uint16_t* values, const std::uint8_t* valid,
-                                std::size_t y, std::size_t x, std::size_t width) {
-    const std::size_t factor = FACTOR ? FACTOR : source.factor;
-    float total = 0, seen = 0;
-    for (std::size_t dy = 0; dy < factor; ++dy) {
+CROPCUBE_INLINE void add_row(const std::uint16_t* values, const std::uint8_t* valid, std::size_t factor,
+                             std::size_t count, Floats& total, Floats& seen) {
+    const auto add = [&](Floats value, Floats mark) {
+        const Where none = nothing(mark);
+        total += pick(none, every(0.0f), value);
+        seen += pick(none, every(0.0f), every(1.0f));
+    };
+    if (FACTOR == 1) {
+        const Floats value = numbers(values, count);
+        add(value, MASKED ? numbers(valid, count) : value);
+    } else if (FACTOR == 2) {
+        const std::size_t left = 2 * count > FLOATS ? 2 * count - FLOATS : 0;
+        const Floats a = numbers(values, 2 * count), b = numbers(values + FLOATS, left);
+        const Floats c = MASKED ? numbers(valid, 2 * count) : a, d = MASKED ? numbers(valid + FLOATS, left) : b;
+        add(even(a, b), even(c, d));
+        add(odd(a, b), odd(c, d));
+    } else {
         for (std::size_t dx = 0; dx < factor; ++dx) {
-            const std::size_t at = (y * factor + dy) * width * factor + x * factor + dx;
-            const bool there = MASKED ? valid[at] != 0 : values[at] != 0;
-            total += there ? static_cast<float>(values[at]) : 0.0f;
-            seen += there ? 1.0f : 0.0f;
+            Floats value = every(0.0f), mark = every(0.0f);
+            for (std::size_t i = 0; i < count && i < FLOATS; ++i) {
+                lane(value, i) = values[i * factor + dx];
+                lane(mark, i) = MASKED ? valid[i * factor + dx] : values[i * factor + dx];
+            }
+            add(value, mark);
         }
     }
-    const float mean = total * REFLECTANCE_SCALE / (seen > 0 ? seen : 1.0f);
-    return seen > 0 ? mean : static_cast<float>(NAN);
 }
 
-CROPCUBE_INLINE float ratio(float above, float below) {
-    const float value = above / (below != 0 ? below : 1.0f);
-    return below != 0 ? value : static_cast<float>(NAN);
-}
-
-// What is gathered of one index of a pixel.
-struct IndexSums {
-    double sum = 0, squares = 0;
-    float least = static_cast<float>(INFINITY), most = -static_cast<float>(INFINITY), day = 0, number = 0;
+// A row of one band of an index, in one step.
+struct BandRow {
+    const std::uint16_t* values;
+    const std::uint8_t* valid;
+    std::size_t factor, pitch;  // of the fine pixels' rows
+    float above, below;
 };
 
-// Takes in the value of a date; NaN and infinity are none. No branches, so that rows are done by vectors.
-CROPCUBE_INLINE void gather(float value, float day, double& sum, double& squares, float& least, float& most,
-                            float& day_of_most, float& number) {
-    const bool there = value - value == 0;
-    const float seen = there ? value : 0.0f, compared = there ? value : static_cast<float>(NAN);
-    const double precise = seen;
-    sum += precise;
-    squares += precise * precise;
-    least = compared < least ? compared : least;
-    const bool larger = compared > most;
-    most = larger ? compared : most;
-    day_of_most = larger ? day : day_of_most;
-    number += there ? 1.0f : 0.0f;
+constexpr int MOST_TERMS_OF_INDEX = 8;
+
+// One index in one row of one step.
+struct IndexRow {
+    BandRow bands[MOST_TERMS_OF_INDEX];
+    int count;
+    float above, below;
+
+    CROPCUBE_METHOD IndexRow(const SpectralIndices& work, std::size_t index, std::size_t step, std::size_t y)
+        : count(work.offsets[index + 1] - work.offsets[index]), above(work.constants[2 * index]),
+          below(work.constants[2 * index + 1]) {
+        for (int t = 0; t < count; ++t) {
+            const IndexTerm& term = work.terms[work.offsets[index] + t];
+            const IndexSource& source = work.sources[term.source];
+            const std::size_t factor = source.factor, pitch = work.width * factor, plane = work.height * factor * pitch;
+            const std::size_t first = y * factor * pitch;
+            bands[t] = {source.values + (step * source.bands + term.band) * plane + first,
+                        source.valid ? source.valid + step * plane + first : nullptr, factor, pitch, term.above,
+                        term.below};
+        }
+    }
+};
+
+// Mean reflectance of what is seen of `count` pixels (at most FLOATS) of a row, NaN where nothing is.
+template <std::size_t FACTOR, bool MASKED>
+CROPCUBE_INLINE Floats mean_seen(const BandRow& row, std::size_t x, std::size_t count) {
+    const std::size_t factor = FACTOR ? FACTOR : row.factor;
+    Floats total = every(0.0f), seen = every(0.0f);
+    for (std::size_t dy = 0; dy < factor; ++dy) {
+        const std::size_t at = dy * row.pitch + x * factor;
+        add_row<FACTOR, MASKED>(row.values + at, MASKED ? row.valid + at : nullptr, factor, count, total, seen);
+    }
+    const Where none = nothing(seen);
+    const Floats mean = total * every(REFLECTANCE_SCALE) / pick(none, every(1.0f), seen);
+    return pick(none, every(static_cast<float>(NAN)), mean);
+}
+
+template <bool MASKED>
+CROPCUBE_INLINE Floats mean_of_band(const BandRow& row, std::size_t x, std::size_t count) {
+    if (row.factor == 1) return mean_seen<1, MASKED>(row, x, count);
+    return row.factor == 2 ? mean_seen<2, MASKED>(row, x, count) : mean_seen<0, MASKED>(row, x, count);
+}
+
+// An index of `count` pixels (at most FLOATS); NaN where a band has nothing or the denominator is 0.
+CROPCUBE_INLINE Floats index_at(const IndexRow& row, std::size_t x, std::size_t count) {
+    Floats above = every(row.above), under = every(row.below);
+    for (int t = 0; t < row.count; ++t) {
+        const BandRow& band = row.bands[t];
+        const Floats value = band.valid ? mean_of_band<true>(band, x, count) : mean_of_band<false>(band, x, count);
+        above += every(band.above) * value;
+        under += every(band.below) * value;
+    }
+    const Where none = nothing(under);
+    return pick(none, every(static_cast<float>(NAN)), above / pick(none, every(1.0f), under));
+}
+
+// What is gathered of an index, date after date: count, mean and squared deviations (Welford 1962, Technometrics 4(3)),
+// least, largest and the day of the largest.
+struct IndexSums {
+    Floats number, mean, squares, least, most, day;
+};
+
+CROPCUBE_INLINE IndexSums no_sums() {
+    const Floats zero = every(0.0f);
+    return {zero, zero, zero, every(static_cast<float>(INFINITY)), every(-static_cast<float>(INFINITY)), zero};
+}
+
+// Takes in the values of a date; NaN and infinity are none.
+CROPCUBE_INLINE void gather(IndexSums& to, Floats value, float day) {
+    const Where there = nothing(value - value);
+    const Floats number = to.number + every(1.0f), apart = value - to.mean;
+    const Floats mean = to.mean + apart / number;
+    to.squares = pick(there, to.squares + apart * (value - mean), to.squares);
+    to.mean = pick(there, mean, to.mean);
+    to.number = pick(there, number, to.number);
+    to.least = pick(there & below(value, to.least), value, to.least);
+    const Where larger = there & below(to.most, value);
+    to.most = pick(larger, value, to.most);
+    to.day = pick(larger, every(day), to.day);
 }
 
 constexpr std::size_t STATISTICS = 6;
 
 // Mean, standard deviation (of the population), least, largest, amplitude, day of the largest; NaN where nothing is.
-CROPCUBE_INLINE void statistics(const IndexSums& of, float* found, std::size_t apart) {
-    if (of.number == 0) {
-        for (std::size_t i = 0; i < STATISTICS; ++i) found[i * apart] = static_cast<float>(NAN);
-        return;
-    }
-    const double mean = of.sum / of.number, spread = of.squares / of.number - mean * mean;
-    found[0] = static_cast<float>(mean);
-    found[apart] = static_cast<float>(std::sqrt(spread > 0 ? spread : 0.0));
-    found[2 * apart] = of.least;
-    found[3 * apart] = of.most;
-    found[4 * apart] = of.most - of.least;
-    found[5 * apart] = of.day;
+CROPCUBE_INLINE void statistics(const IndexSums& of, Floats* found) {
+    const Where none = nothing(of.number);
+    found[0] = of.mean;
+    found[1] = root(of.squares / pick(none, every(1.0f), of.number));
+    found[2] = of.least;
+    found[3] = of.most;
+    found[4] = of.most - of.least;
+    found[5] = of.day;
+    for (std::size_t i = 0; i < STATISTICS; ++i) found[i] = pick(none, every(static_cast<float>(NAN)), found[i]);
 }
 
 }  // namespace

@@ -23,13 +23,13 @@ void percentiles(const Percentiles& work, const WindowMedian& series, std::size_
     percentile_pixels(work, series, first, stop, scratch);
 }
 
-void spectral_index(const SpectralIndices& work, std::size_t step, std::size_t y, float* found, IndexScratch& scratch) {
-    index_rows(work, step, y, found, scratch);
+void spectral_index(const SpectralIndices& work, std::size_t step, std::size_t y, float* found) {
+    index_rows(work, step, y, found);
 }
 
 void index_statistics(const SpectralIndices& work, const std::int32_t* order, const float* days, std::size_t steps,
-                      std::size_t y, float* found, IndexScratch& scratch) {
-    statistics_row(work, order, days, steps, y, found, scratch);
+                      std::size_t y, float* found) {
+    statistics_row(work, order, days, steps, y, found);
 }
 
 void clear_mask(const ClearMask& work, std::size_t date, std::uint8_t* scratch) { mask_date(work, date, scratch); }

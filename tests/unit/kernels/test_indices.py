@@ -103,6 +103,18 @@ def test_statistics_of_one_pixel():
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
 
+def test_a_long_season_is_summed_as_well_as_a_short_one():
+    generator = np.random.default_rng(0)
+    values = generator.integers(500, 6000, (365, 2, 20, 20)).astype(np.uint16)
+    values[:, 0, 0], values[:, 1, 0] = 4000, 1000  # series that never vary
+    near, red = values[:, 0].astype(float), values[:, 1].astype(float)
+    ndvi = (near - red) / (near + red)
+    found = index_statistics(["NDVI"], [Reflectance(values, ("B08", "B04"))], np.arange(365))[:, 0]
+    np.testing.assert_allclose(found[0], ndvi.mean(axis=0), atol=2e-6)
+    np.testing.assert_allclose(found[1], ndvi.std(axis=0), atol=2e-6)
+    assert not found[1, 0].any()
+
+
 def test_statistics_of_nothing_are_nan():
     assert np.isnan(index_statistics(["NDVI"], [series((0, 0), (1, 0))], np.arange(2))).all()
     none = Reflectance(np.zeros((0, 2, 3, 4), np.uint16), ("B08", "B04"))
