@@ -47,17 +47,36 @@ CROPCUBE_INLINE Floats root(Floats a) {
     return a;
 #endif
 }
-// Integers from `from` on as numbers; zeros after the first `count`.
+// Integers from `from` on as numbers; zeros after the first `count`. By intrinsics, since gcc converts one by one.
 template <typename T>
 CROPCUBE_INLINE Floats numbers(const T* from, std::size_t count) {
-    typedef T Some __attribute__((vector_size(sizeof(T) * FLOATS)));
-    Some some{};
-    if (count >= FLOATS) {
-        std::memcpy(&some, from, sizeof some);
-    } else {
-        std::memcpy(&some, from, count * sizeof(T));
+    T some[FLOATS] = {};
+    if (count < FLOATS) {
+        std::memcpy(some, from, sizeof(T) * count);
+        from = some;
     }
-    return __builtin_convertvector(some, Floats);
+#if defined(__SSE2__)
+    __m128i held;
+    if (sizeof some == 16) {
+        held = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    } else if (sizeof some == 8) {
+        held = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    } else {
+        std::int32_t four;
+        std::memcpy(&four, from, sizeof four);
+        held = _mm_cvtsi32_si128(four);
+    }
+#if defined(__AVX2__)
+    return _mm256_cvtepi32_ps(sizeof(T) == 1 ? _mm256_cvtepu8_epi32(held) : _mm256_cvtepu16_epi32(held));
+#else
+    if (sizeof(T) == 1) held = _mm_unpacklo_epi8(held, _mm_setzero_si128());
+    return _mm_cvtepi32_ps(_mm_unpacklo_epi16(held, _mm_setzero_si128()));
+#endif
+#else
+    Floats converted;
+    for (std::size_t i = 0; i < FLOATS; ++i) converted[i] = from[i];
+    return converted;
+#endif
 }
 // The first, third, ... of two registers one after the other, and what is between.
 CROPCUBE_INLINE Floats even(Floats a, Floats b) {
