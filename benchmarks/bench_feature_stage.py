@@ -49,6 +49,9 @@ SPECS = (
     FeatureSpec("harmonic"),
     FeatureSpec("median", 30, indices=("NDVI", "EVI")),
     FeatureSpec("median", 30, dilate_m=100),
+    FeatureSpec("geomedian", 30),
+    FeatureSpec("percentiles"),
+    FeatureSpec("statistics", indices=("NDVI", "EVI", "LSWI")),
 )
 
 

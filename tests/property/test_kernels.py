@@ -317,8 +317,13 @@ def check_statistics(summed, values, days):
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 20), st.sampled_from([np.uint16, np.int32, np.float32, np.float64]))
-def test_filled_gaps_are_those_of_the_reference(seed, steps, dtype):
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 20),
+    st.sampled_from([np.uint16, np.int32, np.float32, np.float64]),
+    st.sampled_from(["C", "F", "sliced", "reversed"]),
+)
+def test_filled_gaps_are_those_of_the_reference(seed, steps, dtype, order):
     generator = np.random.default_rng(seed)
     values = generator.integers(0, 65536, (steps, 2, 5)).astype(dtype)
     valid = generator.random((steps, 2, 5)) < generator.choice([0.0, 0.2, 0.7, 1.0])
@@ -327,6 +332,8 @@ def test_filled_gaps_are_those_of_the_reference(seed, steps, dtype):
     found = gap_fill(values, valid, places)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == dtype
+    given_values, given_valid = ordered(order, values, valid)
+    assert gap_fill(given_values, given_valid, places).tobytes() == found.tobytes()
     if dtype != np.int32:
         on_every_dialect(lambda v, m, t: [gap_fill(v, m, places, t)], (values, valid), [found])
         shared = np.ascontiguousarray(valid[:, 0])
