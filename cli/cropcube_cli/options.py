@@ -63,7 +63,7 @@ DeviceOption = Annotated[
     typer.Option(
         "--device",
         metavar="auto|cpu|cuda",
-        help="Makes features: a GPU where CuPy finds one (auto).",
+        help="Features on a GPU where CuPy finds one (auto); cuda: CropNet too.",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]

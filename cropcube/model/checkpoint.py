@@ -15,7 +15,7 @@ from cropcube.cube.objects import discard_leftovers, replace_file
 from cropcube.domain.model_card import ModelCard
 from cropcube.errors import InvalidInputError, MissingError, ResourceError
 from cropcube.model.boosting import BoostingClassifier
-from cropcube.model.classifier import need_torch
+from cropcube.model.classifier import CPU, CUDA, need_torch
 from cropcube.model.forest import ForestClassifier
 from cropcube.samples.index import LEFT_OUT, SampleIndex
 
@@ -66,15 +66,22 @@ def save_model(folder: Path, classifier: Classifier, card: ModelCard, index: Sam
     return card
 
 
-def load_model(folder: Path) -> tuple[Classifier, ModelCard]:
+def load_model(folder: Path, device: str = CPU) -> tuple[Classifier, ModelCard]:
     """Read a model.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    device
+        What a CropNet is to classify on, `cpu` or `cuda`; other classifiers know the processor only.
 
     Raises
     ------
     MissingError
         If the folder holds none.
     InvalidInputError
-        If it is damaged, foreign or of another version.
+        If it is damaged, foreign or of another version, or there is no GPU.
     MissingExtraError
         For a CropNet without PyTorch.
     """
@@ -84,7 +91,7 @@ def load_model(folder: Path) -> tuple[Classifier, ModelCard]:
         tensors: Tensors = load(content)
     except (SafetensorError, ValueError, KeyError) as error:
         raise InvalidInputError(f"the weights in {folder} are no safetensors, or damaged ({error})", _AGAIN) from error
-    classifier = _classifier(card, tensors)
+    classifier = _classifier(card, tensors, device)
     if (classifier.classes, classifier.input_shape) != (len(card.legend), (len(card.bands), len(card.steps))):
         raise InvalidInputError(
             f"the weights in {folder} are for {classifier.classes} classes and {classifier.input_shape} inputs, "
@@ -125,15 +132,16 @@ def load_places(folder: Path, card: ModelCard) -> SampleIndex:
     return index
 
 
-def _classifier(card: ModelCard, tensors: Tensors) -> Classifier:
+def _classifier(card: ModelCard, tensors: Tensors, device: str) -> Classifier:
     if card.classifier == "forest":
         return ForestClassifier(tensors)
     if card.classifier == "boosting":
         return BoostingClassifier(tensors)
     need_torch()
-    from cropcube.model.cropnet import CropNetClassifier
+    from cropcube.model import cropnet
 
-    return CropNetClassifier.of(tensors, (len(card.bands), len(card.steps)))
+    where = cropnet.gpu() if device == CUDA else cropnet.PROCESSOR
+    return cropnet.CropNetClassifier.of(tensors, (len(card.bands), len(card.steps)), where)
 
 
 def _content(folder: Path, card: ModelCard, what: str) -> bytes:

@@ -24,6 +24,7 @@ from cropcube.errors import (
 )
 from cropcube.maps.crop_mask import CropMask
 from cropcube.model.checkpoint import check_files, load_model, read_card
+from cropcube.model.classifier import CPU, CUDA
 from cropcube.pipeline.build_summary import Tally, tally
 from cropcube.pipeline.feature_sources import CATALOG, FEATURES, check_origin
 from cropcube.pipeline.map_records import STAGE, MappedArea, mapped_area
@@ -176,7 +177,10 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     card = read_card(model_path)
     check_files(model_path, card)
     layout = check_fit(project, card, model_path)
-    load_model(model_path)  # refused here, before anything of a map that stands is touched
+    run = run or RunOptions()
+    inference = CUDA if run.device == CUDA and card.classifier == "cropnet" else CPU
+    # Refused here, before anything of a map that stands is touched; what another machine has is seen there.
+    load_model(model_path, CPU if run.is_elsewhere else inference)
     if options.origin == FEATURES:
         open_model_features(project, card)
     spec = FeatureSpec.from_dict(card.feature_spec)
@@ -184,7 +188,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     if mask is not None:
         mask.check_over(project.spec.region)
     layers = len(card.legend) if options.probabilities else 0
-    wanted = MapWanted(model_path, digest_of(card), card.classifier, spec, options.origin, layers, mask)
+    wanted = MapWanted(model_path, digest_of(card), card.classifier, spec, options.origin, layers, mask, inference)
     target = map_spec(project, card, wanted)
     anew = _is_anew(project, card, target, options)
     records = {} if anew else {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
@@ -192,7 +196,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     _refuse_nothing(project, plan, options)
     clear = partial(_clear_map, project, target, plan, anew) if anew or options.rebuild else None
     work = StageWork(STAGE, project.map_path, erase, write)
-    stage = run_stage(project, plan.tasks, work, run or RunOptions(), clear)
+    stage = run_stage(project, plan.tasks, work, run, clear)
     stage.raise_failed()
     read = tally(Ledger(project.ledger_path).records(STAGE))
     whole = part is None and not plan.without and read.failed_reads <= options.max_failed_reads
@@ -249,7 +253,7 @@ def _is_anew(project: Project, card: ModelCard, target: StoreSpec, options: Pred
     differs = standing.attrs != dict(target.attrs) or set(standing.arrays) != arrays
     if differs and options.box is not None:
         raise ConflictError(
-            f"{project.map_path} was made by another model, or with other --crop-mask or --probabilities: "
+            f"{project.map_path} was made by another model, or with other --crop-mask, --probabilities or --device: "
             "its rest would not fit the box",
             "Give the options that it was made with, or leave --box out to make all of it anew.",
         )

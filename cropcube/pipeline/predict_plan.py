@@ -30,6 +30,7 @@ from cropcube.domain.map_product import (
 from cropcube.errors import MissingError
 from cropcube.features.cells import cell_px
 from cropcube.maps.predict import ALGORITHM_REVISION, STRIP_PX, features_bytes, strip_bytes
+from cropcube.model.classifier import CPU
 from cropcube.observations.extent import footprints_in, touched
 from cropcube.pipeline.build_memory import BANDS_IN_FLIGHT, day_bytes
 from cropcube.pipeline.feature_sources import CATALOG, FEATURES, TileContent, contents
@@ -88,6 +89,8 @@ def map_spec(project: Project, card: ModelCard, wanted: MapWanted) -> StoreSpec:
     }
     if wanted.crop_mask is not None:
         made["crop_mask"] = wanted.crop_mask.digest
+    if wanted.inference != CPU:
+        made["inference"] = wanted.inference
     return StoreSpec("map", tuple(arrays), coordinates, made)
 
 
@@ -101,13 +104,13 @@ def tile_digest(project: Project, content: str, made: Mapping[str, Any], probabi
     content
         Digest of the tile's features.
     made
-        Attributes of the map: model and crop mask.
+        Attributes of the map: model, crop mask, and what CropNet classified on where it is not the processor.
     probabilities
         Whether the map has them.
     """
     return digest(
         content, made["model_digest"], project.spec.region.digest, ALGORITHM_REVISION, made.get("crop_mask"),
-        probabilities,
+        probabilities, *([made["inference"]] if "inference" in made else []),
     )  # fmt: skip
 
 
@@ -157,6 +160,7 @@ def plan_map(
     """
     had = contents(project, wanted.feature_spec, wanted.origin)
     made = {"model_digest": wanted.model_digest, "crop_mask": wanted.crop_mask and wanted.crop_mask.digest}
+    made |= {"inference": wanted.inference} if wanted.inference != CPU else {}
     tasks, without = [], 0
     for tile in _tiles(project, part):
         place = f"{tile.lattice.name}/{tile.name}"

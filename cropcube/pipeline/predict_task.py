@@ -20,6 +20,7 @@ from cropcube.errors import ModelMismatchError
 from cropcube.maps.crop_mask import CropMask
 from cropcube.maps.predict import MapModel, TileMap, predict_tile
 from cropcube.model.checkpoint import load_model
+from cropcube.model.classifier import CPU
 from cropcube.observations.extent import touched
 from cropcube.pipeline.feature_sources import TileContent, TileSource, tile_source
 from cropcube.pipeline.map_records import PARTS
@@ -50,6 +51,8 @@ class MapWanted:
     layers: int = 0
     "Classes whose probability is wanted; 0 for none."
     crop_mask: CropMask | None = None
+    inference: str = CPU
+    "What CropNet classifies on: `cuda` gives other last digits, so a map is of one of them throughout."
 
     @property
     def probabilities(self) -> bool:
@@ -92,7 +95,8 @@ def write(project: Project, task: StageTask) -> TaskResult:
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # may hold signed URLs
     payload: TilePayload = task.payload
     wanted, box = payload.wanted, payload.tile.box(FINEST_M)
-    model = replace(_load(project.root, wanted.model_path, wanted.model_digest), threads=task.threads)
+    loaded = _load(project.root, wanted.model_path, wanted.model_digest, wanted.inference)
+    model = replace(loaded, threads=task.threads)
     counted = counted_pixels(project, box, wanted.crop_mask)
     part = None if payload.part is None else touched([payload.part.geometry], box)
     here = counted if part is None else counted & part
@@ -127,9 +131,9 @@ def _put(store: Store, tile: Tile, made: TileMap, part: NDArray[np.bool_] | None
 
 
 @lru_cache(maxsize=1)
-def _load(root: Path, model_path: Path, model_digest: str) -> MapModel:
+def _load(root: Path, model_path: Path, model_digest: str, inference: str) -> MapModel:
     """Read the model once for all tiles of a worker; refused if it was trained again since the verb began."""
-    classifier, card = load_model(model_path)
+    classifier, card = load_model(model_path, inference)
     if digest_of(card) != model_digest:
         raise ModelMismatchError(
             f"the model in {model_path} was replaced while the map was made", "Run `cropcube predict` again."

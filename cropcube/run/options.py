@@ -48,6 +48,11 @@ class RunOptions:
                 f"a memory limit of {self.memory_limit} bytes cannot hold a task", "Give --memory-limit 4GiB, say."
             )
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether tasks run on a scheduler's workers, which may have what this machine lacks."""
+        return self.cluster not in (AUTO, SERIAL, LOCAL)
+
     def kind(self, tasks: int) -> str:
         """Return `serial`, `local` or the scheduler's address for a number of tasks."""
         if self.cluster != AUTO:

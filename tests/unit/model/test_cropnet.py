@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from cropcube.errors import InvalidInputError
+from cropcube.model import cropnet
 from cropcube.model.classifier import BATCH
 from cropcube.model.cropnet import CropNet, CropNetClassifier, torch_threads
 
@@ -108,3 +109,34 @@ def test_foreign_weights_are_refused(classifier, change):
         tensors = {"head.weight": np.zeros(3, np.float32)}
     with pytest.raises(InvalidInputError):
         CropNetClassifier.of(tensors, SHAPE)
+
+
+@pytest.fixture(params=["another device of the processor", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """A device that is not the processor's own: the path that a GPU takes, and a GPU where there is one."""
+    if request.param != "cuda":
+        return torch.device("cpu", 0)
+    try:
+        return cropnet.gpu()
+    except InvalidInputError as error:
+        pytest.skip(str(error))
+
+
+def test_another_device_gives_the_processors_probabilities(classifier, inputs, device):
+    moved = CropNetClassifier.of(classifier.tensors(), SHAPE, device)
+    assert moved.device != cropnet.PROCESSOR
+    many = np.concatenate([inputs] * 8)  # more than a batch there, and a part of one
+    assert len(many) > cropnet.GPU_BATCH
+    found = moved.probabilities(many)
+    assert (found.dtype, found.shape) == (np.float32, (len(many), 5))
+    np.testing.assert_allclose(found, classifier.probabilities(many), atol=2e-6)
+    np.testing.assert_array_equal(moved.probabilities(many[77:90]), found[77:90])
+    for name, values in moved.tensors().items():
+        np.testing.assert_array_equal(values, classifier.tensors()[name])
+
+
+def test_a_machine_without_a_gpu_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InvalidInputError, match="finds no GPU to classify on") as caught:
+        cropnet.gpu()
+    assert "--device auto" in caught.value.next_step
