@@ -176,7 +176,7 @@ def test_parts_of_masks_are_those_of_the_reference_on_every_instruction_set_and_
     np.testing.assert_array_equal(found.held, expected)
 
 
-def on_every_dialect(kernel, arguments, expected):
+def assert_same_on_every_dialect(kernel, arguments, expected):
     """Check that threads and the emulated device give the same bytes.
 
     Parameters
@@ -212,7 +212,9 @@ def test_geometric_medians_are_no_worse_than_the_reference_and_the_same_everywhe
         room = 0.5 * np.sqrt(reflectance.shape[1]) + 0.02  # a date, of rounding to integers
         assert (summed <= least * 1.001 + room * mine.sum(axis=0) + 1e-6)[seen].all()
         assert not found[number][:, ~seen].any()
-    on_every_dialect(lambda r, v, t: window_geomedian(r, v, window, windows, t), (reflectance, valid), (found, count))
+    assert_same_on_every_dialect(
+        lambda r, v, t: window_geomedian(r, v, window, windows, t), (reflectance, valid), (found, count)
+    )
     for variant in _native.variants():
         other, counted = np.full_like(found, 7), np.full_like(count, 7)
         inputs = np.ascontiguousarray(reflectance), np.ascontiguousarray(valid), window.astype(np.int32)
@@ -237,7 +239,9 @@ def test_percentiles_are_those_of_nanpercentile_and_the_same_everywhere(series, 
     assert np.abs(found - expected).max(initial=0) <= 0.5 + 1e-6
     inputs = (strict.asarray(np.ascontiguousarray(a)) for a in (reflectance, valid))
     np.testing.assert_array_equal(np.asarray(reference.time_percentiles(*inputs, wanted)), found)
-    on_every_dialect(lambda r, v, t: time_percentiles(r, v, wanted, t), (reflectance, valid), (found, count))
+    assert_same_on_every_dialect(
+        lambda r, v, t: time_percentiles(r, v, wanted, t), (reflectance, valid), (found, count)
+    )
     network, held = sorting_network(len(valid)), np.array(thousandths, np.int32)
     for variant in _native.variants():
         other, counted = np.full_like(found, 7), np.full_like(count, 7)
@@ -288,15 +292,17 @@ def test_indices_and_their_statistics_are_those_of_the_reference_and_the_same_ev
         # Near a denominator of zero the float32 of the kernel and the float64 of the reference part.
         sound = np.isfinite(expected) & (np.abs(expected) < 30)
         np.testing.assert_allclose(found[sound], expected[sound], rtol=2e-4, atol=2e-5)
-    on_every_dialect(lambda *given: [spectral_indices(names, put_back(of, given[:-1]), given[-1])], flat(of), [found])
+    assert_same_on_every_dialect(
+        lambda *given: [spectral_indices(names, put_back(of, given[:-1]), given[-1])], flat(of), [found]
+    )
     summed = index_statistics(names, of, days)
-    on_every_dialect(
+    assert_same_on_every_dialect(
         lambda *given: [index_statistics(names, put_back(of, given[:-1]), days, given[-1])], flat(of), [summed]
     )
-    check_statistics(summed, found.astype(np.float64), days)
+    assert_statistics(summed, found.astype(np.float64), days)
 
 
-def check_statistics(summed, values, days):
+def assert_statistics(summed, values, days):
     """Statistics of float32 indices, by NumPy."""
     values = np.where(np.isfinite(values), values, np.nan)
     seen = np.isfinite(values).any(axis=0)
@@ -335,10 +341,10 @@ def test_filled_gaps_are_those_of_the_reference(seed, steps, dtype, order):
     given_values, given_valid = ordered(order, values, valid)
     assert gap_fill(given_values, given_valid, places).tobytes() == found.tobytes()
     if dtype != np.int32:
-        on_every_dialect(lambda v, m, t: [gap_fill(v, m, places, t)], (values, valid), [found])
+        assert_same_on_every_dialect(lambda v, m, t: [gap_fill(v, m, places, t)], (values, valid), [found])
         shared = np.ascontiguousarray(valid[:, 0])
         every = gap_fill(values, np.repeat(shared[:, None], 2, axis=1), places)
-        on_every_dialect(lambda v, m, t: [gap_fill(v, m, places, t)], (values, shared), [every])
+        assert_same_on_every_dialect(lambda v, m, t: [gap_fill(v, m, places, t)], (values, shared), [every])
 
 
 @settings(deadline=None, max_examples=40)
@@ -346,4 +352,6 @@ def test_filled_gaps_are_those_of_the_reference(seed, steps, dtype, order):
 def test_fits_are_the_same_everywhere(season, ridge):
     reflectance, valid, days, order = season
     expected = harmonic_fit(reflectance, valid, days, order, ridge)
-    on_every_dialect(lambda r, v, t: harmonic_fit(r, v, days, order, ridge, t), (reflectance, valid), expected)
+    assert_same_on_every_dialect(
+        lambda r, v, t: harmonic_fit(r, v, days, order, ridge, t), (reflectance, valid), expected
+    )
