@@ -45,6 +45,8 @@ STATISTICS = ("mean", "sd", "min", "max", "amplitude", "day_of_max")
 DEFAULT_PERCENTILES = (10.0, 25.0, 50.0, 75.0, 90.0)
 DEFAULT_CLASSES = (4, 5, 6, 7)
 """Vegetation, bare soil, water and unclassified of Sentinel-2's scene classification."""
+MOST_NAMED = 12
+"""Percentiles or indices that a name spells out; names of files end somewhere."""
 MAX_ORDER = 10
 MAX_DILATE_M = 10_000
 
@@ -167,10 +169,12 @@ class FeatureSpec:
             "percentiles": tuple(f"{p:g}" for p in self.percentiles),
             "statistics": tuple(name.lower() for name in self.indices),
         }.get(self.kind, ())
-        return "-".join((self.kind, *parts))
+        return "-".join((self.kind, *(parts if len(parts) <= MOST_NAMED else [str(len(parts))])))
 
     @property
     def _is_plain(self) -> bool:
+        if len(self.percentiles) > MOST_NAMED or (self.kind == "statistics" and len(self.indices) > MOST_NAMED):
+            return False
         named = self.indices if self.kind == "statistics" else ()
         return self == FeatureSpec(self.kind, self.window_days, self.order, indices=named, percentiles=self.percentiles)
 
@@ -247,6 +251,7 @@ class FeatureSpec:
             If a field is unknown, missing or of the wrong type.
         """
         names = {field.name for field in fields(cls)}
+        values = {"percentiles": DEFAULT_PERCENTILES, **values}  # before there were any, none was written
         if set(values) != names:
             raise InvalidInputError(f"a feature specification has the fields {sorted(names)}, not {sorted(values)}")
         try:

@@ -53,6 +53,21 @@ def test_other_options_add_a_digest_of_their_own():
         FeatureSpec.parse(specs[1].name)
 
 
+def test_names_do_not_grow_without_end():
+    many = FeatureSpec("percentiles", percentiles=tuple(range(101)))
+    assert many.name.startswith("percentiles-101-")
+    assert many.name != FeatureSpec("percentiles", percentiles=tuple(range(100))).name
+    assert len(many.name) < 40
+    indices = ("NDVI", "GCVI", "NDWI", "EVI", "SAVI", "GNDVI", "LSWI", "MNDWI", "NBR", "BSI", "PSRI", "NDRE", "NDTI")
+    assert FeatureSpec("statistics", indices=indices).name.startswith("statistics-13-")
+
+
+def test_specifications_from_before_there_were_percentiles_are_read():
+    values = FeatureSpec(window_days=15).as_dict()
+    del values["percentiles"]
+    assert FeatureSpec.from_dict(values) == FeatureSpec(window_days=15)
+
+
 def test_options_that_a_kind_does_not_use_make_no_difference():
     assert FeatureSpec("median", order=4, ridge=2.0) == FeatureSpec("median")
     assert FeatureSpec("annual-median", window_days=9).name == "annual-median"
