@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -150,6 +151,11 @@ class Samples:
 
     def cells(self) -> list[Cell]:
         """Return the cells to read, in order."""
+        return list(self._cells)
+
+    @cached_property
+    def _cells(self) -> list[Cell]:
+        """Sorted once, not for every epoch."""
         return self.source.cells(self.layout, self.index)
 
     def read(self, cell: Cell) -> NDArray[np.float32]:
