@@ -122,7 +122,9 @@ CROPCUBE_INLINE Floats index_at(const IndexRow& row, std::size_t x, std::size_t 
         under += every(band.below) * value;
     }
     const Where none = nothing(under);
-    return pick(none, every(static_cast<float>(NAN)), above / pick(none, every(1.0f), under));
+    const Floats value = above / pick(none, every(1.0f), under);
+    // One NaN for all: what arithmetic makes of one has other bits on a device.
+    return pick(nothing(value - value) & ~none, value, every(static_cast<float>(NAN)));
 }
 
 // What is gathered of an index, date after date: count, mean and squared deviations (Welford 1962, Technometrics 4(3)),
