@@ -159,9 +159,15 @@ def _pieces(chosen: range | list[int], unit: int) -> list[_Piece]:
         else:
             while stop < len(chosen) and chosen[stop] // unit == number:
                 stop += 1
-        inside = [index - number * unit for index in chosen[at:stop]]
-        dense = range(inside[0], inside[0] + len(inside))
-        found.append(_Piece(number, slice(at, stop), dense if inside == list(dense) else inside))
+        start, part = number * unit, chosen[at:stop]
+        inside: range | list[int]
+        if isinstance(part, range) and part.step == 1:
+            inside = range(part.start - start, part.stop - start)
+        else:
+            inside = [index - start for index in part]
+            dense = range(inside[0], inside[0] + len(inside))
+            inside = dense if inside == list(dense) else inside
+        found.append(_Piece(number, slice(at, stop), inside))
         at = stop
     return found
 

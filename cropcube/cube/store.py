@@ -402,8 +402,10 @@ def _leading_indices(spec: ArraySpec, chosen: tuple[slice | list[int], ...]) -> 
     indices: list[range | list[int]] = []
     for number, (name, length) in enumerate(spec.leading):
         wanted = chosen[number] if number < len(chosen) else slice(None)
-        found = range(length)[wanted] if isinstance(wanted, slice) else wanted
-        if any(not 0 <= index < length for index in found):
-            raise LayoutError(f"{spec.name} has {name} 0:{length}; asked for {found}", "Ask within the axis.")
-        indices.append(found)
+        if isinstance(wanted, slice):
+            indices.append(range(length)[wanted])
+            continue
+        if any(not 0 <= index < length for index in wanted):
+            raise LayoutError(f"{spec.name} has {name} 0:{length}; asked for {wanted}", "Ask within the axis.")
+        indices.append(wanted)
     return indices

@@ -10,7 +10,7 @@ namespace {
 
 using Kernel = void (*)(const Percentiles&, const WindowMedian&, std::size_t, std::size_t, std::int16_t*);
 
-constexpr std::size_t SHARE = 2 * WIDE_BLOCK;  // pixels that a thread takes at once
+constexpr std::size_t SHARE = WIDE_BLOCK;  // pixels that a thread takes at once
 
 void percentiles(Input<std::uint16_t, 4> reflectance, Input<bool, 3> valid, Input<std::int32_t, 1> thousandths,
                  Input<std::int32_t, 2> network, Output<std::uint16_t, 4> percentile,

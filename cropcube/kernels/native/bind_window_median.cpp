@@ -9,7 +9,7 @@ namespace {
 
 using Kernel = void (*)(const WindowMedian&, std::size_t, std::size_t, std::int16_t*);
 
-constexpr std::size_t SHARE = 2 * WIDE_BLOCK;  // pixels that a thread takes at once
+constexpr std::size_t SHARE = WIDE_BLOCK;  // pixels that a thread takes at once
 
 void window_median(Input<std::uint16_t, 4> reflectance, Input<bool, 3> valid, Input<std::int32_t, 1> window,
                    Output<std::uint16_t, 4> median, Output<std::uint16_t, 3> clear_count, std::size_t threads,

@@ -24,7 +24,7 @@ struct WindowMedian {
 };
 
 constexpr std::size_t BLOCK = 512;           // pixels whose masks and values are held at once
-constexpr std::size_t WIDE_BLOCK = 2048;     // where no window is long: fewer changes from one page to another
+constexpr std::size_t WIDE_BLOCK = 4096;     // where no window is long: fewer changes from one page to another
 constexpr std::size_t LINE = 32;             // values in a line of the cache
 constexpr std::size_t ROWS_AHEAD = 3;        // that a long window asks for
 
