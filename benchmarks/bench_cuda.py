@@ -21,12 +21,26 @@ from typing import Any
 import numpy as np
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import harmonic_fit, window_median
+from cropcube.kernels import (
+    Reflectance,
+    clear_pixels,
+    gap_fill,
+    harmonic_fit,
+    index_statistics,
+    spectral_indices,
+    time_percentiles,
+    window_geomedian,
+    window_median,
+)
 from cropcube.kernels.device import cupy_device
 
 BANDS = 10
 MEDIANS = ((12, 2), (72, 3), (72, 6), (144, 12), (36, 36), (73, 73), (146, 146), (365, 365))
+GEOMEDIANS = ((12, 2), (72, 6), (144, 12), (73, 73))
+PERCENTILES_OF = ((36, 36), (73, 73), (146, 146))
+PERCENTILES = (10, 50, 90)
 FITS = ((12, 1), (73, 1), (73, 2), (73, 3), (146, 2), (73, 5))
+FEW_ROWS = (..., slice(0, 8), slice(None))
 
 
 class Timer:
@@ -49,19 +63,19 @@ class Timer:
         return statistics.median(taken)
 
 
-def series(cupy: Any, dates: int, side: int) -> tuple[Any, Any]:
+def series(cupy: Any, dates: int, side: int, bands: int = BANDS) -> tuple[Any, Any]:
     """Return reflectance and a random mask on the device."""
     cupy.random.seed(dates)
-    reflectance = cupy.empty((dates, BANDS, side, side), np.uint16)
+    reflectance = cupy.empty((dates, bands, side, side), np.uint16)
     for date in reflectance:
         date[...] = cupy.random.randint(1, 10000, date.shape, np.uint16)
     return reflectance, cupy.random.random((dates, side, side), np.float32) < 0.5
 
 
 def check(name: str, found: tuple[Any, ...], expected: tuple[Any, ...], cupy: Any) -> None:
-    """Compare the first rows with what the processor makes of them."""
+    """Compare what the device made with what the processor makes of it."""
     for array, wanted in zip(found, expected, strict=True):
-        if cupy.asnumpy(array[..., : wanted.shape[-2], :]).tobytes() != wanted.tobytes():
+        if cupy.asnumpy(array).tobytes() != wanted.tobytes():
             raise SystemExit(f"{name}: the device's bytes are not the processor's")
 
 
@@ -94,26 +108,23 @@ class Table:
         )
         sys.stdout.flush()
 
-    def run(self, what: str, kernel: Callable[..., Any], dates: int, *arguments: Any) -> None:
-        """Add a kernel's row over a series, once the first rows of pixels are the processor's."""
-        reflectance, valid = series(self.cupy, dates, self.side)
-        found = kernel(reflectance, valid, *arguments)
-        few = self.cupy.asnumpy(reflectance[:, :, :8]), self.cupy.asnumpy(valid[:, :8])
-        check(what, found, kernel(*few, *arguments), self.cupy)
-        moved = sum(array.nbytes for array in (reflectance, valid, *found))
-        self.add(what, partial(kernel, reflectance, valid, *arguments), reflectance.nbytes, moved)
-        if what == "median, 73 dates in windows of 73":
-            rows = self.side // 16
-            values = self.cupy.where(valid[:, None, :rows], reflectance[:, :, :rows], self.cupy.nan).astype(np.float32)
-            for peer, work in peers(self.cupy, values):
-                self.add(f"{peer}, float32", work, reflectance.nbytes // 16, moved // 16, 3)
-        del reflectance, valid, found
+    def run(self, what: str, kernel: Callable[..., Any], arrays: tuple[Any, ...], part: Any = FEW_ROWS) -> None:
+        """Add a kernel's row over the first of these arrays, once a part of its result is what the processor makes."""
+        found = kernel(*arrays)
+        found = found if isinstance(found, tuple) else (found,)
+        expected = kernel(*(self.cupy.asnumpy(array[part]) for array in arrays))
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        check(what, tuple(array[part] for array in found), expected, self.cupy)
+        moved = sum(array.nbytes for array in (*arrays, *found))
+        self.add(what, partial(kernel, *arrays), arrays[0].nbytes, moved)
+        del found
         self.cupy.get_default_memory_pool().free_all_blocks()
 
 
 def peers(cupy: Any, values: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield what else takes medians along the first axis of floats with NaN."""
+    """Yield what else takes medians and percentiles along the first axis of floats with NaN."""
     yield "cupy.nanmedian", partial(cupy.nanmedian, values, axis=0)
+    yield "cupy.nanpercentile (10, 50, 90)", partial(cupy.nanpercentile, values, PERCENTILES, axis=0)
     if importlib.util.find_spec("torch"):
         import torch
 
@@ -124,6 +135,49 @@ def peers(cupy: Any, values: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
             torch.cuda.synchronize()  # it has a stream of its own, which the events do not see
 
         yield "torch.nanmedian (the lower one)", work
+
+
+def run_reductions(table: Table) -> None:
+    """Time what reduces a season."""
+    for dates, length in MEDIANS:
+        window = (np.arange(dates) // length).astype(np.int32)
+        named = f"{dates} dates in windows of {length}"
+        drawn, windows = series(table.cupy, dates, table.side), int(window[-1]) + 1
+        table.run(f"median, {named}", partial(window_median, window_T=window, windows=windows), drawn)
+        if (dates, length) in GEOMEDIANS:
+            table.run(f"geometric median, {named}", partial(window_geomedian, window_T=window, windows=windows), drawn)
+        if (dates, length) in PERCENTILES_OF:
+            table.run(f"percentiles, {dates} dates", partial(time_percentiles, percentiles=PERCENTILES), drawn)
+    for dates, order in FITS:
+        fit = partial(harmonic_fit, days_T=np.linspace(0, 360, dates), order=order)
+        table.run(f"harmonic fit, {dates} dates, order {order}", fit, series(table.cupy, dates, table.side))
+
+
+def run_others(table: Table) -> None:
+    """Time masks, indices and gaps of a season of 73 dates, and what else takes medians there."""
+    cupy, side = table.cupy, table.side
+    reflectance, valid = series(cupy, 73, side)
+    quality = cupy.random.choice(cupy.asarray([4, 5, 9, 254], np.uint8), (73, side // 2, side // 2))
+
+    def mask(reflectance: Any, quality: Any) -> Any:
+        whole = slice(0, side // 2), slice(0, side // 2)
+        return clear_pixels(quality, (4, 5), 3, whole, 2, reflectance)
+
+    table.run("masks, 73 dates, dilated by 3", mask, (reflectance, quality), slice(0, 2))
+    table.run("gap filling, 73 dates", gap_fill, (reflectance, valid))
+
+    def index(of: Callable[..., Any], values: Any, seen: Any) -> Any:
+        return of(("NDVI",), [Reflectance(values, ("B04", "B08"), seen)])
+
+    two = series(cupy, 73, side, 2)
+    table.run("index of two bands, 73 dates", partial(index, spectral_indices), two)
+    statistics_of = partial(index_statistics, days_S=np.arange(73) * 5)
+    table.run("statistics of an index of two bands, 73 dates", partial(index, statistics_of), two)
+    rows = side // 16
+    values = cupy.where(valid[:, None, :rows], reflectance[:, :, :rows], cupy.nan).astype(np.float32)
+    read, moved = reflectance.nbytes // 16, (reflectance.nbytes + valid.nbytes) // 16
+    for peer, work in peers(cupy, values):
+        table.add(f"{peer}, a sixteenth of 73 dates, float32", work, read, moved, 3)
 
 
 def main() -> None:
@@ -146,11 +200,8 @@ def main() -> None:
         "pixels, half clear"
     )
     sys.stdout.write(f"{machine}\n\n| kernel | ms | GB/s of input | GB/s moved | of a copy |\n{'| --- ' * 5}|\n")
-    for dates, length in MEDIANS:
-        window = (np.arange(dates) // length).astype(np.int32)
-        table.run(f"median, {dates} dates in windows of {length}", window_median, dates, window, int(window[-1]) + 1)
-    for dates, order in FITS:
-        table.run(f"harmonic fit, {dates} dates, order {order}", harmonic_fit, dates, np.linspace(0, 360, dates), order)
+    run_reductions(table)
+    run_others(table)
     if asked.results:
         text = json.dumps({"machine": machine, "rows": table.rows}, indent=1)
         asked.results.write_text(text + "\n", encoding="utf-8")

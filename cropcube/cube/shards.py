@@ -23,7 +23,7 @@ import google_crc32c
 import numpy as np
 from numcodecs import blosc
 
-from cropcube.errors import ReadError
+from cropcube.errors import LayoutError, ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,6 +84,26 @@ def read_selection(folder: Path, spec: ArraySpec, chosen: Sequence[range | list[
                 found = _chunks_of(file.fileno(), path, spec, pieces)
                 _spread(pool, threads, partial(_unpack, spec, path, result, scratch), found)
     return result
+
+
+def leading_indices(spec: ArraySpec, chosen: tuple[slice | list[int], ...]) -> list[range | list[int]]:
+    """Return the indices that are read along the leading dimensions; those that nothing is chosen of are read whole.
+
+    Raises
+    ------
+    LayoutError
+        If one lies outside its axis.
+    """
+    indices: list[range | list[int]] = []
+    for number, (name, length) in enumerate(spec.leading):
+        wanted = chosen[number] if number < len(chosen) else slice(None)
+        if isinstance(wanted, slice):
+            indices.append(range(length)[wanted])
+            continue
+        if any(not 0 <= index < length for index in wanted):
+            raise LayoutError(f"{spec.name} has {name} 0:{length}; asked for {wanted}", "Ask within the axis.")
+        indices.append(wanted)
+    return indices
 
 
 class Planes:

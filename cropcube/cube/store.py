@@ -14,7 +14,7 @@ from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, owned_ranges, 
 from cropcube.cube.ledger import canonical
 from cropcube.cube.objects import cannot_be_removed, drop_empty, partial_path, remove_file, replace_file
 from cropcube.cube.presence import present_values, square_ranges
-from cropcube.cube.shards import Planes, pack, read_selection, split
+from cropcube.cube.shards import Planes, leading_indices, pack, read_selection, split
 from cropcube.domain.lattice import PixelBox, Tile
 from cropcube.errors import ConflictError, LayoutError, MissingError, ReadError, ResourceError
 
@@ -192,7 +192,7 @@ class Store:
             Slice or list of indices for the first of the leading dimensions; the others are read whole.
         """
         spec, whole = self._find(zone, name, box)
-        chosen = _leading_indices(spec, leading)
+        chosen = leading_indices(spec, leading)
         shape = (*(len(indices) for indices in chosen), *box.shape)
         part = box.intersection(whole)
         if part is None or 0 in shape:
@@ -396,16 +396,3 @@ def _create_whole(path: Path, grid: Grid, spec: StoreSpec) -> None:
         raise ResourceError(
             f"{path} cannot be made: {error.strerror or error}", "Make room or mend the folder and run the same again."
         ) from error
-
-
-def _leading_indices(spec: ArraySpec, chosen: tuple[slice | list[int], ...]) -> list[range | list[int]]:
-    indices: list[range | list[int]] = []
-    for number, (name, length) in enumerate(spec.leading):
-        wanted = chosen[number] if number < len(chosen) else slice(None)
-        if isinstance(wanted, slice):
-            indices.append(range(length)[wanted])
-            continue
-        if any(not 0 <= index < length for index in wanted):
-            raise LayoutError(f"{spec.name} has {name} 0:{length}; asked for {wanted}", "Ask within the axis.")
-        indices.append(wanted)
-    return indices

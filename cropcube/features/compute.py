@@ -106,6 +106,7 @@ def reduce_time(
     days = observations.days
 
     def kernel(reflectance_TBYX: Any, clear_TYX: Any) -> tuple[Any, ...]:
+        """Reduce rows that lie anywhere."""
         if spec.kind == "harmonic":
             return harmonic_fit(reflectance_TBYX, clear_TYX, days, spec.order, spec.ridge, threads)
         if spec.kind == "percentiles":
@@ -133,6 +134,7 @@ def _reduce_to_statistics(
     series = [array for m in read for array in (observations.reflectance[m], clear[m])]
 
     def kernel(*arrays: Any) -> tuple[Any, ...]:
+        """Reduce rows of every resolution that lie anywhere."""
         each = zip(read, arrays[::2], arrays[1::2], strict=True)
         of = [Reflectance(values, observations.bands[m], seen) for m, values, seen in each]
         return (index_statistics(here, of, observations.days, threads),)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cropcube.domain.feature_spec import STATISTICS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,7 +37,6 @@ BANDS_TOGETHER = 2
 SHARED_BYTES = 48 * 1024
 """Shared memory that every device gives a block without being asked."""
 MOST_TERMS = 21
-STATISTICS = 6
 IN_REGISTERS = 7
 """Terms of a fit whose matrices stay in registers."""
 BANDS_IN_REGISTERS = (4, 6, 10)
@@ -54,9 +55,7 @@ def window_median(
     pixels = height * width
     if pixels == 0 or windows == 0:
         return median, clear_count
-    dates = np.argsort(window_T, kind="stable").astype(np.int32)[int((window_T < 0).sum()) :]
-    number = np.bincount(window_T[window_T >= 0], minlength=windows)
-    offsets = np.concatenate([[0], np.cumsum(number)])
+    dates, number, offsets = _grouped(window_T, windows)
     follow = np.diff(dates) == 1
     follow[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(dates))] - 1] = True
     paired = pixels % 2 == 0 and device.address(reflectance) % 4 == 0 and device.address(valid) % 2 == 0
@@ -96,9 +95,7 @@ def window_geomedian(
     pixels = height * width
     if pixels == 0 or windows == 0:
         return found, clear_count
-    dates = np.argsort(window_T, kind="stable").astype(np.int32)[int((window_T < 0).sum()) :]
-    number = np.bincount(window_T[window_T >= 0], minlength=windows)
-    offsets = np.concatenate([[0], np.cumsum(number)])
+    dates, number, offsets = _grouped(window_T, windows)
     longest = int(number.max())
     threads, room = _threads_of(max(1, longest * (2 * bands + 1)))
     index = device.put(np.concatenate([offsets, dates]).astype(np.int32))
@@ -113,6 +110,13 @@ def window_geomedian(
             found, clear_count, np.uint64(first),
         )  # fmt: skip
     return found, clear_count
+
+
+def _grouped(window_T: NDArray[Any], windows: int) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]:
+    """Return the dates that are in a window, window by window; how many each has; where each begins (and the end)."""
+    dates = np.argsort(window_T, kind="stable").astype(np.int32)[int((window_T < 0).sum()) :]
+    number = np.bincount(window_T[window_T >= 0], minlength=windows)
+    return dates, number, np.concatenate([[0], np.cumsum(number)])
 
 
 def _threads_of(bytes_each: int) -> tuple[int, int]:
@@ -252,7 +256,7 @@ def spectral_index(
     """Return what `cropcube.kernels.spectral_indices` or, with an order and days, `index_statistics` returns."""
     steps, height, width = shape
     indices = len(constants)
-    found = device.empty((steps if in_time is None else STATISTICS, indices, height, width), np.float32)
+    found = device.empty((steps if in_time is None else len(STATISTICS), indices, height, width), np.float32)
     pixels = height * width
     if pixels == 0 or found.shape[0] == 0:
         return found

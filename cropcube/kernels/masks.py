@@ -116,9 +116,8 @@ def clear_pixels(
     radius = min(dilate_px, height + width)  # farther than anything there
     device = device_of(quality_TYX, *([] if reflectance_TBYX is None else [reflectance_TBYX]))
     if device is not None:
-        on_device: NDArray[np.bool_] = cuda.clear_pixels(
-            device, quality_TYX, kind, radius, (rows, cols), repeats, reflectance_TBYX
-        )
+        where = (rows, cols), repeats
+        on_device: NDArray[np.bool_] = cuda.clear_pixels(device, quality_TYX, kind, radius, *where, reflectance_TBYX)
         return on_device
     clear_TYX = np.empty(shape, np.bool_)
     if reflectance_TBYX is None:

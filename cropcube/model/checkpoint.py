@@ -14,8 +14,9 @@ from safetensors.numpy import load, save
 from cropcube.cube.objects import discard_leftovers, replace_file
 from cropcube.domain.model_card import ModelCard
 from cropcube.errors import InvalidInputError, MissingError, ResourceError
+from cropcube.kernels.device import CPU, CUDA
 from cropcube.model.boosting import BoostingClassifier
-from cropcube.model.classifier import CPU, CUDA, need_torch
+from cropcube.model.classifier import need_torch
 from cropcube.model.forest import ForestClassifier
 from cropcube.samples.index import LEFT_OUT, SampleIndex
 

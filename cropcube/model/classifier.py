@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 Tensors: TypeAlias = Mapping[str, "NDArray[Any]"]
 """Arrays by name: what a classifier is saved as."""
 
-CPU, CUDA = "cpu", "cuda"
-"""What a CropNet classifies on."""
 BATCH = 256
 """Pixels classified at a time. Fixed, the last batch padded, so that a result does not depend on company."""
 

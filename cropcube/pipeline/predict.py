@@ -22,9 +22,9 @@ from cropcube.errors import (
     ModelMismatchError,
     UsageError,
 )
+from cropcube.kernels.device import CPU, CUDA
 from cropcube.maps.crop_mask import CropMask
 from cropcube.model.checkpoint import check_files, load_model, read_card
-from cropcube.model.classifier import CPU, CUDA
 from cropcube.pipeline.build_summary import Tally, tally
 from cropcube.pipeline.feature_sources import CATALOG, FEATURES, check_origin
 from cropcube.pipeline.map_records import STAGE, MappedArea, mapped_area
@@ -178,15 +178,11 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     check_files(model_path, card)
     layout = check_fit(project, card, model_path)
     run = run or RunOptions()
-    inference = CUDA if run.device == CUDA and card.classifier == "cropnet" else CPU
-    # Refused here, before anything of a map that stands is touched; what another machine has is seen there.
-    load_model(model_path, CPU if run.is_elsewhere else inference)
+    inference = _inference(model_path, card, run)
     if options.origin == FEATURES:
         open_model_features(project, card)
     spec = FeatureSpec.from_dict(card.feature_spec)
-    mask = None if options.crop_mask is None else CropMask.open(options.crop_mask)
-    if mask is not None:
-        mask.check_over(project.spec.region)
+    mask = _crop_mask(project, options)
     layers = len(card.legend) if options.probabilities else 0
     wanted = MapWanted(model_path, digest_of(card), card.classifier, spec, options.origin, layers, mask, inference)
     target = map_spec(project, card, wanted)
@@ -217,6 +213,25 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
         options.max_failed_reads,
         (nothing,) if mask is not None and not asked.counted else (),
     )
+
+
+def _inference(model_path: Path, card: ModelCard, run: RunOptions) -> str:
+    """Return what the model classifies on, once it was seen to be read there: nothing of a map is touched before.
+
+    What workers elsewhere have is seen there.
+    """
+    inference = CUDA if run.device == CUDA and card.classifier == "cropnet" else CPU
+    load_model(model_path, CPU if run.is_elsewhere else inference)
+    return inference
+
+
+def _crop_mask(project: Project, options: PredictOptions) -> CropMask | None:
+    """Return the mask that is asked for; refuse one that cannot be read, or lies beside the region."""
+    if options.crop_mask is None:
+        return None
+    mask = CropMask.open(options.crop_mask)
+    mask.check_over(project.spec.region)
+    return mask
 
 
 def _refuse_nothing(project: Project, plan: MapPlan, options: PredictOptions) -> None:

@@ -29,8 +29,8 @@ from cropcube.domain.map_product import (
 )
 from cropcube.errors import MissingError
 from cropcube.features.cells import cell_px
+from cropcube.kernels.device import CPU
 from cropcube.maps.predict import ALGORITHM_REVISION, STRIP_PX, features_bytes, strip_bytes
-from cropcube.model.classifier import CPU
 from cropcube.observations.extent import footprints_in, touched
 from cropcube.pipeline.build_memory import BANDS_IN_FLIGHT, day_bytes
 from cropcube.pipeline.feature_sources import CATALOG, FEATURES, TileContent, contents

@@ -17,10 +17,10 @@ from cropcube.domain.grid import inside, owned
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.map_product import CROP, legend_of
 from cropcube.errors import ModelMismatchError
+from cropcube.kernels.device import CPU
 from cropcube.maps.crop_mask import CropMask
 from cropcube.maps.predict import MapModel, TileMap, predict_tile
 from cropcube.model.checkpoint import load_model
-from cropcube.model.classifier import CPU
 from cropcube.observations.extent import touched
 from cropcube.pipeline.feature_sources import TileContent, TileSource, tile_source
 from cropcube.pipeline.map_records import PARTS

@@ -3,12 +3,11 @@
 
 namespace cropcube {
 
-CROPCUBE_DECLARE(void percentiles(const Percentiles& work, const WindowMedian& series, std::size_t first,
-                                  std::size_t stop, std::int16_t* scratch);)
+CROPCUBE_DECLARE(void percentiles(const Percentiles& work, std::size_t first, std::size_t stop, std::int16_t* scratch);)
 
 namespace {
 
-using Kernel = void (*)(const Percentiles&, const WindowMedian&, std::size_t, std::size_t, std::int16_t*);
+using Kernel = void (*)(const Percentiles&, std::size_t, std::size_t, std::int16_t*);
 
 constexpr std::size_t SHARE = WIDE_BLOCK;  // pixels that a thread takes at once
 
@@ -36,15 +35,13 @@ void percentiles(Input<std::uint16_t, 4> reflectance, Input<bool, 3> valid, Inpu
     const std::size_t pixels = height * width;
     const WindowMedian series{reflectance.data(), mask, order.data(), offsets, bands, pixels, 1, nullptr,
                               clear_count.data()};
-    const Percentiles work{reflectance.data(), mask,   thousandths.data(), network.data(),   dates,
-                           bands,              pixels, wanted,             network.shape(0), percentile.data(),
-                           clear_count.data()};
+    const Percentiles work{series, thousandths.data(), network.data(), wanted, network.shape(0), percentile.data()};
     const Kernel kernel = CROPCUBE_FUNCTION(Kernel, percentiles, variant);
     nb::gil_scoped_release release;
     std::vector<std::vector<std::int16_t>> held(std::max<std::size_t>(1, threads));
     share((pixels + SHARE - 1) / SHARE, threads, [&](std::size_t thread, std::size_t i) {
         held[thread].resize(scratch_size(dates));
-        kernel(work, series, i * SHARE, std::min(pixels, (i + 1) * SHARE), held[thread].data());
+        kernel(work, i * SHARE, std::min(pixels, (i + 1) * SHARE), held[thread].data());
     });
 }
 

@@ -78,21 +78,14 @@ CROPCUBE_INLINE Floats numbers(const T* from, std::size_t count) {
     return converted;
 #endif
 }
+#ifdef __AVX2__
+constexpr Where EVEN = {0, 2, 4, 6, 8, 10, 12, 14};
+#else
+constexpr Where EVEN = {0, 2, 4, 6};
+#endif
 // The first, third, ... of two registers one after the other, and what is between.
-CROPCUBE_INLINE Floats even(Floats a, Floats b) {
-#ifdef __AVX2__
-    return __builtin_shuffle(a, b, Where{0, 2, 4, 6, 8, 10, 12, 14});
-#else
-    return __builtin_shuffle(a, b, Where{0, 2, 4, 6});
-#endif
-}
-CROPCUBE_INLINE Floats odd(Floats a, Floats b) {
-#ifdef __AVX2__
-    return __builtin_shuffle(a, b, Where{1, 3, 5, 7, 9, 11, 13, 15});
-#else
-    return __builtin_shuffle(a, b, Where{1, 3, 5, 7});
-#endif
-}
+CROPCUBE_INLINE Floats even(Floats a, Floats b) { return __builtin_shuffle(a, b, EVEN); }
+CROPCUBE_INLINE Floats odd(Floats a, Floats b) { return __builtin_shuffle(a, b, EVEN + 1); }
 CROPCUBE_INLINE float& lane(Floats& of, std::size_t n) { return reinterpret_cast<float*>(&of)[n]; }
 #else
 typedef float Floats;

@@ -33,13 +33,11 @@ CROPCUBE_INLINE void reduce_line(const WindowMedian& work, std::size_t window, s
     const std::int32_t* date = work.dates + work.offsets[window];
     const std::size_t dates = work.offsets[window + 1] - work.offsets[window];
     float *values = scratch, *seen = scratch + LINE * dates * work.bands;
-    for (std::size_t i = 0; i < LINE; ++i) {
-        if (i < count) work.clear_count[window * work.pixels + first + i] = 0;
-    }
+    std::uint16_t* counted = work.clear_count + window * work.pixels + first;
+    for (std::size_t i = 0; i < count; ++i) counted[i] = 0;
     for (std::size_t k = 0; k < dates; ++k) {
         const std::uint8_t* valid = work.valid + date[k] * work.pixels + first;
         for (std::size_t i = 0; i < LINE; ++i) seen[k * LINE + i] = i < count && valid[i] ? 1.0f : 0.0f;
-        std::uint16_t* counted = work.clear_count + window * work.pixels + first;
         for (std::size_t i = 0; i < count; ++i) counted[i] = static_cast<std::uint16_t>(counted[i] + (valid[i] != 0));
         for (std::size_t band = 0; band < work.bands; ++band) {
             const std::uint16_t* from = work.reflectance + (date[k] * work.bands + band) * work.pixels + first;

@@ -8,13 +8,11 @@
 namespace cropcube {
 
 struct Percentiles {
-    const std::uint16_t* reflectance;  // (dates, bands, pixels)
-    const std::uint8_t* valid;         // (dates, pixels)
-    const std::int32_t* thousandths;   // (wanted): of the way from the least value to the largest
-    const std::int32_t* network;       // (exchanges, 2)
-    std::size_t dates, bands, pixels, wanted, exchanges;
-    std::uint16_t* percentile;         // (wanted, bands, pixels)
-    std::uint16_t* clear_count;        // (pixels)
+    WindowMedian series;              // one window of all dates; its medians are not made
+    const std::int32_t* thousandths;  // (wanted): of the way from the least value to the largest
+    const std::int32_t* network;      // (exchanges, 2)
+    std::size_t wanted, exchanges;
+    std::uint16_t* percentile;        // (wanted, bands, pixels)
 };
 
 namespace {
@@ -30,15 +28,17 @@ CROPCUBE_INLINE void sort_group(const Percentiles& work, std::int16_t* values) {
 }
 
 // Reduces the pixels [first, stop). `scratch` has room for scratch_size(dates).
-CROPCUBE_INLINE void percentile_pixels(const Percentiles& work, const WindowMedian& series, std::size_t first,
-                                       std::size_t stop, std::int16_t* scratch) {
-    for (const std::size_t size = block_size(work.dates); first < stop; first += size) {
+CROPCUBE_INLINE void percentile_pixels(const Percentiles& work, std::size_t first, std::size_t stop,
+                                       std::int16_t* scratch) {
+    const WindowMedian& series = work.series;
+    const std::size_t dates = series.offsets[1];
+    for (const std::size_t size = block_size(dates); first < stop; first += size) {
         const Block block(series, 0, first, stop, size, scratch);
         read_mask(block);
-        for (std::size_t band = 0; band < work.bands; ++band) {
+        for (std::size_t band = 0; band < series.bands; ++band) {
             lay_out(block, band);
             for (std::size_t at = 0; at < block.count; at += LANES) {
-                std::int16_t* values = block.values + at * work.dates;
+                std::int16_t* values = block.values + at * dates;
                 sort_group(work, values);
                 for (std::size_t i = 0; i < LANES && at + i < block.count; ++i) {
                     const auto sorted = [&](std::uint32_t rank) -> std::uint32_t {
@@ -46,7 +46,7 @@ CROPCUBE_INLINE void percentile_pixels(const Percentiles& work, const WindowMedi
                     };
                     const auto clear = static_cast<std::uint16_t>(block.clear[at + i]);
                     for (std::size_t p = 0; p < work.wanted; ++p) {
-                        work.percentile[(p * work.bands + band) * work.pixels + first + at + i] =
+                        work.percentile[(p * series.bands + band) * series.pixels + first + at + i] =
                             between(sorted, clear, static_cast<std::uint32_t>(work.thousandths[p]));
                     }
                 }

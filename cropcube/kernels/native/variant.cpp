@@ -18,9 +18,8 @@ void geomedian(const WindowMedian& work, std::size_t first, std::size_t stop, fl
     geomedian_pixels(work, first, stop, scratch);
 }
 
-void percentiles(const Percentiles& work, const WindowMedian& series, std::size_t first, std::size_t stop,
-                 std::int16_t* scratch) {
-    percentile_pixels(work, series, first, stop, scratch);
+void percentiles(const Percentiles& work, std::size_t first, std::size_t stop, std::int16_t* scratch) {
+    percentile_pixels(work, first, stop, scratch);
 }
 
 void spectral_index(const SpectralIndices& work, std::size_t step, std::size_t y, float* found) {
