@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,9 +23,10 @@ from cropcube.domain.region import Region
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2, Sensor
 from cropcube.errors import ConflictError, InvalidInputError, MissingError, ResourceError
+from cropcube.location import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from cropcube.location import Location
 
 FILE_NAME = "cropcube.toml"
 REGION_NAME = "region.geojson"
@@ -96,44 +98,49 @@ def _in_words(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder that holds one region and one season."""
+    """A folder, or a prefix of an object store, that holds one region and one season."""
 
-    root: Path
+    root: Location
     spec: ProjectSpec
 
     @property
-    def scenes_path(self) -> Path:
+    def scenes_path(self) -> Location:
         """The frozen catalogue (stac-geoparquet)."""
         return self.root / "scenes.parquet"
 
     @property
-    def cube_path(self) -> Path:
+    def cube_path(self) -> Location:
         """The cube of observations."""
         return self.root / "cube.zarr"
 
-    def features_path(self, name: str) -> Path:
+    def features_path(self, name: str) -> Location:
         """Return where the features called `name` (`median-5d`) lie."""
         return self.root / "features" / f"{name}.zarr"
 
     @property
-    def model_path(self) -> Path:
+    def model_path(self) -> Location:
         """The default model folder."""
         return self.root / "model"
 
     @property
-    def map_path(self) -> Path:
+    def map_path(self) -> Location:
         """The crop-type map."""
         return self.root / "map.zarr"
 
     @property
-    def map_before_path(self) -> Path:
+    def map_before_path(self) -> Location:
         """The map that stood before one that is not whole yet."""
         return self.root / "map-before.zarr"
 
     @property
-    def ledger_path(self) -> Path:
+    def ledger_path(self) -> Location:
         """The records of tasks done."""
         return self.root / "ledger"
+
+    @property
+    def output_folder(self) -> Path:
+        """Where reports and extracts go: the project's folder; of a project in an object store, the current one."""
+        return self.root if isinstance(self.root, Path) else Path.cwd()
 
     def check_seen(self) -> None:
         """Raise if this process does not see the project's folder.
@@ -150,7 +157,7 @@ class Project:
             )
 
 
-def create_project(root: Path, spec: ProjectSpec) -> Project:
+def create_project(root: Location, spec: ProjectSpec) -> Project:
     """Create the project's specification, or find the same one standing.
 
     The file appears whole or not at all and is never replaced, so two drivers that start at once agree.
@@ -179,26 +186,27 @@ def create_project(root: Path, spec: ProjectSpec) -> Project:
     return project
 
 
-def _place_specification(root: Path, spec: ProjectSpec) -> None:
+def _place_specification(root: Location, spec: ProjectSpec) -> None:
     """Write what is not there yet: the specification, and the region's outline if it is of the same region."""
-    root.mkdir(parents=True, exist_ok=True)
+    if isinstance(root, Path):
+        root.mkdir(parents=True, exist_ok=True)
     target = root / FILE_NAME
-    if not target.exists():
-        _place(target, _to_toml(spec), os.link)
+    if not target.is_file():
+        _place(target, _to_toml(spec), replace=False)
     standing = tomllib.loads(target.read_text(encoding="utf-8"))
-    if standing.get("region", {}).get("digest") == spec.region.digest and not (root / REGION_NAME).exists():
-        _place(root / REGION_NAME, _to_geojson(spec.region), os.replace)
+    if standing.get("region", {}).get("digest") == spec.region.digest and not (root / REGION_NAME).is_file():
+        _place(root / REGION_NAME, _to_geojson(spec.region), replace=True)
 
 
 def discard_project(project: Project) -> None:
     """Take back a specification that nothing has been built on, so that the folder is free for another."""
     for name in (FILE_NAME, REGION_NAME):
         (project.root / name).unlink(missing_ok=True)
-    if not any(project.root.iterdir()):
+    if isinstance(project.root, Path) and not any(project.root.iterdir()):
         project.root.rmdir()
 
 
-def find_project(start: Path) -> Project:
+def find_project(start: Location) -> Project:
     """Return the project that holds a folder: the folder itself or its nearest parent with a `cropcube.toml`.
 
     Raises
@@ -213,7 +221,7 @@ def find_project(start: Path) -> Project:
     raise MissingError(f"no {FILE_NAME} in {start} or above", "Create a project with `cropcube build --region ...`.")
 
 
-def read_project(root: Path) -> Project:
+def read_project(root: Location) -> Project:
     """Read the specification of the project in a folder.
 
     Raises
@@ -237,7 +245,7 @@ def read_project(root: Path) -> Project:
         ) from error
 
 
-def _to_spec(root: Path, tables: dict[str, Any]) -> ProjectSpec:
+def _to_spec(root: Location, tables: dict[str, Any]) -> ProjectSpec:
     sensor, season, grid = tables["sensor"], tables["season"], tables["grid"]
     if sensor["name"] not in SENSORS:
         raise InvalidInputError(f"{root / FILE_NAME}: unknown sensor {sensor['name']!r}", f"Known: {' '.join(SENSORS)}")
@@ -255,7 +263,7 @@ def _to_spec(root: Path, tables: dict[str, Any]) -> ProjectSpec:
     )
 
 
-def _read_region(root: Path, table: dict[str, Any]) -> Region:
+def _read_region(root: Location, table: dict[str, Any]) -> Region:
     path = root / REGION_NAME
     try:
         region = Region(table["name"], shape(json.loads(path.read_text(encoding="utf-8"))["geometry"]))
@@ -292,8 +300,13 @@ def _to_toml(spec: ProjectSpec) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _place(target: Path, text: str, put: Callable[[str, Path], None]) -> None:
-    """Write a whole file beside `target`, then `put` it there (``os.link`` never replaces, ``os.replace`` does)."""
+def _place(target: Location, text: str, replace: bool) -> None:
+    """Put a whole file in place; one that another driver was first with stands where it is not to be replaced."""
+    if isinstance(target, ObjectPath):
+        with contextlib.suppress(FileExistsError):
+            target.write([text.encode()], replace)
+        return
+    put = os.replace if replace else os.link
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

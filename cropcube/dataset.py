@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from cropcube.domain.lattice import PixelBox, Tile
 from cropcube.domain.region import Region
 from cropcube.domain.season import SLAB_DAYS
 from cropcube.errors import InvalidInputError, MissingError
-from cropcube.pipeline.sources import CUBE, MAP, open_source
+from cropcube.location import Location, location
+from cropcube.pipeline.sources import CUBE, MAP, open_source, stored_features
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -31,20 +33,20 @@ if TYPE_CHECKING:
     from cropcube.cube.description import StoredZone
 
 
-def open(project: Path | str = ".") -> OpenProject:
+def open(project: Location | str = ".") -> OpenProject:
     """Open a project.
 
     Parameters
     ----------
     project
-        Its folder, or one below it.
+        Its folder, or one below it, or its prefix in an object store (`s3://bucket/prefix`).
 
     Raises
     ------
     MissingError
         If there is no project.
     """
-    return OpenProject(find_project(Path(project)))
+    return OpenProject(find_project(location(project)))
 
 
 class OpenProject:
@@ -58,7 +60,7 @@ class OpenProject:
         return f"<cropcube project {self.root}: {spec.region.name}, {spec.season}, {len(self.grid)} tiles>"
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Location:
         """The project's folder."""
         return self.project.root
 
@@ -75,8 +77,7 @@ class OpenProject:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features made so far."""
-        folder = self.root / "features"
-        return tuple(sorted(path.stem for path in folder.glob("*.zarr") if Store.exists(path)))
+        return stored_features(self.project)
 
     @cached_property
     def scenes(self) -> gpd.GeoDataFrame:
@@ -89,7 +90,8 @@ class OpenProject:
         """
         import geopandas as gpd
 
-        return gpd.read_parquet(FrozenCatalog.open(self.project.scenes_path).path)
+        path = FrozenCatalog.open(self.project.scenes_path).path
+        return gpd.read_parquet(path if isinstance(path, Path) else BytesIO(path.read_bytes()))
 
     @cached_property
     def cube(self) -> xr.DataTree:

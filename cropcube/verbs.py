@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from cropcube.domain.words import names_in, size_bytes
+from cropcube.location import location
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from cropcube.pipeline.train import TrainSummary
 
     Place = str | PathLike[str]
-    "A file or folder."
+    "A file or folder; a project may also lie at `s3://bucket/prefix`, `az://...` or `gs://...`."
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,7 +113,7 @@ def build(
         max_failed_reads=max_failed_reads,
     )
     where = _run(run)
-    summary = work(Path(project), options, where, _voice(where.quiet))
+    summary = work(location(project), options, where, _voice(where.quiet))
     summary.check()
     return summary
 
@@ -123,7 +124,7 @@ def status(project: Place = ".", *, tile: str | None = None) -> Status | Provena
     from cropcube.pipeline.provenance import provenance
     from cropcube.pipeline.status import status as work
 
-    return work(Path(project)) if tile is None else provenance(Path(project), tile)
+    return work(location(project)) if tile is None else provenance(location(project), tile)
 
 
 @_verb
@@ -147,7 +148,7 @@ def features(
     from cropcube.pipeline.features import features as work
 
     own = {"window": window, "order": order, "ridge": ridge, "index": index, "percentiles": percentiles}
-    return work(Path(project), FeaturesOptions(FeatureSpec.of_words(kind, mask, dilate, own)), _run(run, device))
+    return work(location(project), FeaturesOptions(FeatureSpec.of_words(kind, mask, dilate, own)), _run(run, device))
 
 
 @_verb
@@ -223,7 +224,7 @@ def train(
         origin=source,
     )
     say = _voice(quiet)
-    return work(Path(project), options, progress=lambda epoch: say(str(epoch)))
+    return work(location(project), options, progress=lambda epoch: say(str(epoch)))
 
 
 @_verb
@@ -245,7 +246,7 @@ def predict(
     from cropcube.pipeline.predict import predict as work
 
     options = PredictOptions(_path(model), rebuild, source, probabilities, _path(crop_mask), box, max_failed_reads)
-    summary = work(Path(project), options, _run(run, device))
+    summary = work(location(project), options, _run(run, device))
     summary.check()
     return summary
 
@@ -287,7 +288,7 @@ def evaluate(
     asked = split is not None or block_m is not None or regions is not None
     rule = SplitRule(split or "blocks", block_m, _path(regions)) if asked else None
     options = EvaluateOptions(files, folds, seeds, rule, classifier, names_in(compare or ()), _path(model), source)
-    return work(Path(project), options, RunOptions(quiet=quiet))
+    return work(location(project), options, RunOptions(quiet=quiet))
 
 
 @_verb
@@ -296,7 +297,7 @@ def export(project: Place = ".", *, cog: Place, layer: str = "crop") -> ExportSu
     from cropcube.pipeline.export import ExportOptions
     from cropcube.pipeline.export import export as work
 
-    return work(Path(project), ExportOptions(Path(cog), layer))
+    return work(location(project), ExportOptions(Path(cog), layer))
 
 
 @_verb
@@ -317,7 +318,7 @@ def extract(
 
     classes = FeatureSpec.parse_mask(mask)
     return work(
-        Path(project), ExtractOptions(_path(points), _path(polygons), source, _path(output), classes), _run(run)
+        location(project), ExtractOptions(_path(points), _path(polygons), source, _path(output), classes), _run(run)
     )
 
 

@@ -74,7 +74,10 @@ def main() -> None:
             sys.stderr.write(f"  -> {error.next_step}\n")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:  # the rights of a file or folder, a disk that went away: no fault of the program
-        sys.stderr.write(f"error: {error}\n  -> Mend the file or folder and run the same command again.\n")
+        what, next_step = str(error), "Mend the file or folder"
+        if "://" in str(error.filename):
+            what, next_step = f"{error.filename}: {error.strerror}", "Check credentials, endpoint and network"
+        sys.stderr.write(f"error: {what}\n  -> {next_step} and run the same command again.\n")
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:

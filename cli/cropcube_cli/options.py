@@ -7,12 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cropcube.errors import InvalidInputError
+from cropcube.location import Location, location
+
 if TYPE_CHECKING:
     from cropcube.run.options import RunOptions
 
+
+def _place(text: str) -> Location:
+    try:
+        return location(text)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 ProjectOption = Annotated[
-    Path, typer.Option("--project", "-p", metavar="DIR", help="Project folder (the current one, or one above it).")
-]
+    Path,  # or an ObjectPath: typer knows no unions
+    typer.Option(
+        "--project", "-p", parser=_place, metavar="DIR",
+        help="Project: a folder (the current one, or one above it), or s3://BUCKET/PREFIX, az://..., gs://...",
+    ),
+]  # fmt: skip
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object and nothing else; after an error nothing (it is on stderr)."),

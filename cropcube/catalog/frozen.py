@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from cropcube.catalog.schema import BAND_LABELS, SCHEMA, scenes_of
 from cropcube.domain.scene import Scene
 from cropcube.domain.season import Season
 from cropcube.errors import InvalidInputError, MissingError
+from cropcube.location import Location, ObjectPath
 
 _SUMMARY_COLUMNS = ("cropcube:solar_day", "proj:code", "s2:processing_baseline", "cropcube:radiometry_reason")
 _DAY = "cropcube:solar_day"
@@ -66,8 +66,8 @@ class CatalogSummary:
 class FrozenCatalog:
     """Scenes of one search, on disk; small, picklable, opened again for every read."""
 
-    path: Path
-    "The file."
+    path: Location
+    "The file or object."
     request: Mapping[str, Any]
     "What was asked: catalog, collection, season, region, max_cloud; and what was dropped."
     spans: tuple[tuple[datetime, datetime], ...]
@@ -76,7 +76,7 @@ class FrozenCatalog:
     "Number of scenes."
 
     @classmethod
-    def open(cls, path: Path) -> FrozenCatalog:
+    def open(cls, path: Location) -> FrozenCatalog:
         """Open a frozen catalogue.
 
         Raises
@@ -89,7 +89,7 @@ class FrozenCatalog:
         if not path.is_file():
             raise MissingError(f"there is no frozen catalogue {path}", "`cropcube build` makes it.")
         try:
-            metadata = pq.read_metadata(path)
+            metadata = pq.read_metadata(_readable(path))
             request = _request(path, metadata)
             column = next(i for i in range(metadata.num_columns) if metadata.schema[i].path == "datetime")
             stated = [metadata.row_group(i).column(column).statistics for i in range(metadata.num_row_groups)]
@@ -180,7 +180,7 @@ class FrozenCatalog:
 
     def _tables(self, groups: range | list[int], columns: list[str] | None) -> Iterator[pa.Table]:
         try:
-            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(_readable(self.path), page_checksum_verification=True) as file:
                 for group in groups:
                     yield file.read_row_group(group, columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
@@ -194,7 +194,12 @@ def bands_missing(table: pa.Table) -> dict[str, int]:
     return {label: count for label, count in absent.items() if count}
 
 
-def _request(path: Path, metadata: pq.FileMetaData) -> dict[str, Any]:
+def _readable(path: Location) -> Any:
+    """Return what Arrow reads a file or an object from."""
+    return path.open_reader() if isinstance(path, ObjectPath) else path
+
+
+def _request(path: Location, metadata: pq.FileMetaData) -> dict[str, Any]:
     kept = metadata.metadata or {}
     if b"cropcube" not in kept or metadata.schema.to_arrow_schema().names != SCHEMA.names:
         raise InvalidInputError(
@@ -209,7 +214,7 @@ def _utc(when: datetime) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _damaged(path: Path, error: BaseException) -> InvalidInputError:
+def _damaged(path: Location, error: BaseException) -> InvalidInputError:
     if isinstance(error, InvalidInputError):
         return error
     return InvalidInputError(

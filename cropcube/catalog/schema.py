@@ -18,6 +18,7 @@ import shapely
 from cropcube.catalog.hrefs import is_remote
 from cropcube.domain.scene import Asset, Radiometry, Scene
 from cropcube.domain.sensor import SENTINEL2
+from cropcube.location import Location
 
 BAND_LABELS = tuple(band.name for band in (*SENTINEL2.bands, SENTINEL2.quality))
 
@@ -82,7 +83,7 @@ def table_of(scenes: Iterable[Scene], folder: Path) -> pa.Table:
     return pa.Table.from_pylist([_row(scene, folder) for scene in scenes], schema=SCHEMA)
 
 
-def scenes_of(table: pa.Table, folder: Path) -> list[Scene]:
+def scenes_of(table: pa.Table, folder: Location) -> list[Scene]:
     """Return the scenes of rows that `table_of` made; relative hrefs are counted from `folder`."""
     footprints = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
     rows = table.drop_columns(["geometry", "bbox", "links", "stac_extensions"]).to_pylist()
@@ -128,7 +129,7 @@ def _asset_row(label: str, asset: Asset, folder: Path) -> dict[str, Any]:
     }
 
 
-def _scene(row: Mapping[str, Any], footprint: Any, folder: Path) -> Scene:
+def _scene(row: Mapping[str, Any], footprint: Any, folder: Location) -> Scene:
     code = row["proj:code"]
     return Scene(
         id=row["id"],
@@ -143,7 +144,7 @@ def _scene(row: Mapping[str, Any], footprint: Any, folder: Path) -> Scene:
     )
 
 
-def _asset(row: Mapping[str, Any], folder: Path) -> Asset:
+def _asset(row: Mapping[str, Any], folder: Location) -> Asset:
     transform, shape = row["proj:transform"], row["proj:shape"]
     return Asset(
         href=_read_href(row["href"], folder),
@@ -161,5 +162,5 @@ def _written_href(href: str, folder: Path) -> str:
     return href if relative.startswith("..") else Path(relative).as_posix()
 
 
-def _read_href(href: str, folder: Path) -> str:
+def _read_href(href: str, folder: Location) -> str:
     return href if is_remote(href) or os.path.isabs(href) else str(folder / href)

@@ -33,6 +33,7 @@ from cropcube.domain.scene import Scene
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import Sensor
 from cropcube.errors import ConflictError, CropcubeError, InvalidInputError, MissingError, ResourceError
+from cropcube.location import Location, ObjectPath
 
 REVISION = 1
 """Counts changes to how items become rows; answers of another revision are asked again."""
@@ -82,7 +83,9 @@ class SearchRequest:
         }
 
 
-def freeze(request: SearchRequest, grid: Grid, destination: Path, progress: Progress | None = None) -> FrozenCatalog:
+def freeze(
+    request: SearchRequest, grid: Grid, destination: Location, progress: Progress | None = None
+) -> FrozenCatalog:
     """Ask a catalogue for the scenes of a region and season, and keep the answer.
 
     Parameters
@@ -92,8 +95,8 @@ def freeze(request: SearchRequest, grid: Grid, destination: Path, progress: Prog
     grid
         Its zones are asked one by one.
     destination
-        The file to write; replaced at once when the whole answer is there. Answers on the way are kept in a folder
-        `search` beside it, and a search that broke off goes on from them.
+        The file or object to write; replaced at once when the whole answer is there. Answers on the way are kept in a
+        folder `search` beside it (of an object, in the user's cache), and a search that broke off goes on from them.
     progress
         Called with one line for every answer.
 
@@ -114,13 +117,13 @@ def freeze(request: SearchRequest, grid: Grid, destination: Path, progress: Prog
         If the disk is full.
     """
     say = progress or _silent
-    folder = destination.parent / PARTS_FOLDER
+    folder = search_folder(destination)
     by_file = request.catalog not in KNOWN_CATALOGS and is_file_catalog(request.catalog)
     with _told_apart(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         answer = (_from_files if by_file else _from_api)(request, grid, folder, say)
         _check_refused(request, answer.tally)
-        merged = _publish(answer, destination)
+        merged = _publish(answer, folder, destination)
     say(f"{merged.scenes} scenes kept of {answer.tally.items} items ({_fates(answer.tally, merged)})")
     frozen = FrozenCatalog.open(destination)
     for band in (*request.sensor.bands, request.sensor.quality):
@@ -130,8 +133,16 @@ def freeze(request: SearchRequest, grid: Grid, destination: Path, progress: Prog
     return frozen
 
 
+def search_folder(destination: Location) -> Path:
+    """Return where the answers of a search are kept until the whole is there."""
+    if isinstance(destination, ObjectPath):
+        name = hashlib.sha256(str(destination).encode()).hexdigest()[:16]
+        return Path.home() / ".cache" / "cropcube" / name / PARTS_FOLDER
+    return destination.parent / PARTS_FOLDER
+
+
 @contextmanager
-def _told_apart(destination: Path) -> Iterator[None]:
+def _told_apart(destination: Location) -> Iterator[None]:
     """Say what the file system's errors mean for a search."""
     try:
         yield
@@ -266,17 +277,20 @@ def _from_files(request: SearchRequest, grid: Grid, folder: Path, say: Progress)
     return _Answer({month: (months[month],) for month in sorted(months)}, sieve.tally, request)
 
 
-def _publish(answer: _Answer, destination: Path) -> Merged:
+def _publish(answer: _Answer, folder: Path, destination: Location) -> Merged:
     request = answer.request
     # Among the parts, so that what a kill leaves is swept with them.
-    partial = destination.parent / PARTS_FOLDER / f".part-0.parquet.{os.getpid()}.partial"
+    partial = folder / f".part-0.parquet.{os.getpid()}.partial"
     partial.parent.mkdir(exist_ok=True)
     try:
         merged = merge_parts(
             answer.months.values(), partial, {**request.as_dict(), "refused": answer.tally.counts["refused"]}
         )
         _refuse_empty(request, answer.tally, merged)
-        os.replace(partial, destination)
+        if isinstance(destination, ObjectPath):
+            destination.write([partial.read_bytes()])
+        else:
+            os.replace(partial, destination)
     finally:
         partial.unlink(missing_ok=True)
     return merged

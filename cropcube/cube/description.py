@@ -13,11 +13,11 @@ from cropcube.domain.lattice import Lattice, PixelBox, whole_squares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from cropcube.cube.layout import JSON, StoreSpec
     from cropcube.domain.grid import Grid
     from cropcube.domain.lattice import ZoneGrid
+    from cropcube.location import Location
 
 LAYOUT_REVISION = 1
 
@@ -58,7 +58,7 @@ def describe(grid: Grid, spec: StoreSpec) -> dict[str, JSON]:
     }
 
 
-def root_attrs(path: Path) -> dict[str, Any]:
+def root_attrs(path: Location) -> dict[str, Any]:
     """Return the root attributes of the store at `path`.
 
     Raises

@@ -18,12 +18,11 @@ from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, present_array
 from cropcube.cube.shards import read_selection
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from cropcube.cube.description import StoredZone
     from cropcube.cube.store import Store
+    from cropcube.location import Location
 
 DATED = ("time", "window")
 """Dimensions whose labels are days."""
@@ -42,7 +41,7 @@ class StoredArray(BackendArray):
         Its shape.
     """
 
-    def __init__(self, folder: Path, spec: ArraySpec, shape: tuple[int, ...]) -> None:
+    def __init__(self, folder: Location, spec: ArraySpec, shape: tuple[int, ...]) -> None:
         self.folder, self.spec = folder, spec
         self.shape = shape
         self.dtype = np.dtype(spec.dtype)
@@ -100,7 +99,7 @@ def _present(store: Store, zone: StoredZone) -> xr.Dataset:
     return xr.Dataset({PRESENT: (("time", "tile_y", "tile_x"), indexing.LazilyIndexedArray(stored))}, coords)
 
 
-def _variable(folder: Path, spec: ArraySpec, shape: tuple[int, ...]) -> xr.Variable:
+def _variable(folder: Location, spec: ArraySpec, shape: tuple[int, ...]) -> xr.Variable:
     encoding = {"grid_mapping": GRID_MAPPING, "preferred_chunks": dict(zip(spec.dimensions, spec.unit, strict=True))}
     stored = indexing.LazilyIndexedArray(StoredArray(folder, spec, shape))
     return xr.Variable(spec.dimensions, stored, dict(spec.attrs), encoding)

@@ -11,17 +11,20 @@ import hashlib
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cropcube.cube.objects import discard_leftovers, object_size, remove_file, replace_file
+from cropcube.cube.objects import REQUESTS_AT_ONCE, discard_leftovers, remove_file, replace_file
 from cropcube.errors import InvalidInputError
+from cropcube.location import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from cropcube.cube.layout import JSON
+    from cropcube.cube.objects import SizeOf
+    from cropcube.location import Location
 
 _KEY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*(/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)*")
 _SUFFIX = ".json"
@@ -67,9 +70,15 @@ class Record:
         """Digest of the data as they are, failures included: what tasks downstream depend on."""
         return digest(self.digest, self.state, self.details.get("failed"))
 
-    def damaged(self, store: Path) -> tuple[str, ...]:
-        """Return the objects that are gone from the store or cut short since the task was done."""
-        return tuple(name for name, size in self.objects.items() if object_size(store / name) != size)
+    def damaged(self, size_of: SizeOf) -> tuple[str, ...]:
+        """Return the objects that are gone from the store or cut short since the task was done.
+
+        Parameters
+        ----------
+        size_of
+            Tells the bytes of an object by its path within the store: `sizes_of`.
+        """
+        return tuple(name for name, size in self.objects.items() if size_of(name) != size)
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -78,20 +87,20 @@ class Record:
 
 
 class Ledger:
-    """The records of a project, one file each.
+    """The records of a project, one file (or object) each.
 
     Parameters
     ----------
     path
-        Folder of the ledger; made by the first record.
+        Folder (or prefix) of the ledger; made by the first record.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
 
     def read(self, key: str) -> Record | None:
         """Return the record of a task, or None if there is none (a torn or foreign file counts as none)."""
-        return _load(self._file(key), key)
+        return _load(self.path / _file(key), key)
 
     def write(self, record: Record) -> None:
         """Put a record in place, whole or not at all.
@@ -101,11 +110,11 @@ class Ledger:
         ResourceError
             If the disk is full or cannot be written.
         """
-        replace_file(self._file(record.key), [record.encode()], self.path)
+        replace_file(self.path, _file(record.key), [record.encode()])
 
     def withdraw(self, key: str) -> None:
         """Remove a record; nothing happens if there is none."""
-        remove_file(self._file(key), self.path)
+        remove_file(self.path, _file(key))
 
     def withdraw_all(self, prefix: str) -> int:
         """Remove all records whose key starts with the folder `prefix`; return how many there were."""
@@ -117,32 +126,41 @@ class Ledger:
 
     def records(self, prefix: str = "") -> Iterator[Record]:
         """Yield the records below the folder `prefix` (all by default), ordered by key."""
-        for path, key in self._files(prefix):
-            record = _load(path, key)
-            if record is not None:
-                yield record
+        files = self._files(prefix)
+        if isinstance(self.path, ObjectPath):  # each answer is waited for
+            with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+                yield from filter(None, pool.map(lambda file: _load(*file), list(files)))
+            return
+        yield from filter(None, (_load(*file) for file in files))
 
     def sweep(self) -> int:
         """Remove what killed writes have left; never what a living process is writing. Return how many."""
         return discard_leftovers(self.path)
 
-    def _file(self, key: str) -> Path:
-        if not _KEY.fullmatch(key) or len(key) > 400:
-            raise InvalidInputError(
-                f"ledger key {key!r} is not made of plain names",
-                "Keys are folders: letters, digits, '_', '-', '+' and '.', parted by '/', none starting with '.'.",
-            )
-        return self.path / (key + _SUFFIX)
-
-    def _files(self, prefix: str) -> Iterator[tuple[Path, str]]:
+    def _files(self, prefix: str) -> Iterator[tuple[Location, str]]:
         folder = self.path
         if prefix:
-            self._file(prefix.rstrip("/"))
+            _file(prefix.rstrip("/"))  # refuses what is no key
             folder = self.path / prefix.rstrip("/")
         yield from _walk(folder, f"{prefix.rstrip('/')}/" if prefix else "")
 
 
-def _walk(folder: Path, stem: str) -> Iterator[tuple[Path, str]]:
+def _file(key: str) -> str:
+    """Return the path of a record in the ledger."""
+    if not _KEY.fullmatch(key) or len(key) > 400:
+        raise InvalidInputError(
+            f"ledger key {key!r} is not made of plain names",
+            "Keys are folders: letters, digits, '_', '-', '+' and '.', parted by '/', none starting with '.'.",
+        )
+    return key + _SUFFIX
+
+
+def _walk(folder: Location, stem: str) -> Iterator[tuple[Location, str]]:
+    if isinstance(folder, ObjectPath):
+        # Sorted as folders are walked: all of `a/` before `a-b/`.
+        names = sorted((name for name, _ in folder.below() if name.endswith(_SUFFIX)), key=lambda name: name.split("/"))
+        yield from ((folder / name, stem + name[: -len(_SUFFIX)]) for name in names)
+        return
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         for entry in entries:
@@ -154,7 +172,7 @@ def _walk(folder: Path, stem: str) -> Iterator[tuple[Path, str]]:
                 yield folder / entry.name, stem + entry.name[: -len(_SUFFIX)]
 
 
-def _load(path: Path, key: str) -> Record | None:
+def _load(path: Location, key: str) -> Record | None:
     try:
         fields = json.loads(path.read_bytes())
         record = Record(fields["key"], fields["digest"], fields["state"], fields["details"], fields["objects"])

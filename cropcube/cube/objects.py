@@ -1,8 +1,8 @@
-"""Files that appear whole or not at all, and the leftovers of those that never appeared.
+"""Files and objects that appear whole or not at all, and the leftovers of those that never appeared.
 
-A file is written beside the store, in `.NAME.partial`, under a name that says which process writes it, and renamed into
-place. So a killed write leaves nothing in the store itself, and its leftover is found without walking two million
-objects and told from the work of a second live driver.
+An object store puts an object in place whole by itself. A file is written beside the store, in `.NAME.partial`, under a
+name that says which process writes it, and renamed into place. So a killed write leaves nothing in the store itself,
+and its leftover is found without walking two million objects and told from the work of a second live driver.
 """
 
 from __future__ import annotations
@@ -14,18 +14,28 @@ import re
 import shutil
 import socket
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeAlias
 
 from cropcube.errors import ResourceError
+from cropcube.location import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from io import FileIO
-    from pathlib import Path
+
+    from cropcube.location import Location
 
 FOREIGN_LEFTOVER_S = 24 * 3600
 """Age at which an unfinished file of another host, whose processes cannot be asked, counts as left over."""
 ATTEMPTS = 100
+SizeOf: TypeAlias = Callable[[str], int | None]
+"""Tells the bytes of an object of a store by its path in it; None if it is not there."""
+REQUESTS_AT_ONCE = 16
+"""To an object store, where each waits for an answer."""
 _COUNT = itertools.count()
 _NAME = re.compile(r"(?P<host>.+)~(?P<pid>\d+)~(?P<born>\d+)~\d+")
 
@@ -44,17 +54,17 @@ def partial_path(path: Path) -> Path:
     return folder / f"{_host()}~{pid}~{_born(pid)}~{next(_COUNT)}"
 
 
-def replace_file(path: Path, parts: Iterable[bytes], owner: Path) -> None:
-    """Write a file whole or not at all.
+def replace_file(owner: Location, name: str, parts: Iterable[bytes]) -> None:
+    """Write a file or object whole or not at all.
 
     Parameters
     ----------
-    path
-        The file; its folder is made.
-    parts
-        Its bytes, in order.
     owner
         The store or ledger it belongs to.
+    name
+        Its path therein; folders are made.
+    parts
+        Its bytes, in order.
 
     Raises
     ------
@@ -63,11 +73,14 @@ def replace_file(path: Path, parts: Iterable[bytes], owner: Path) -> None:
     """
     unfinished = None
     try:
+        if isinstance(owner, ObjectPath):
+            (owner / name).write(parts)
+            return
         unfinished, file = _open_unfinished(owner)
         with file:
             for part in parts:
                 _write_whole(file, part)
-        _move(unfinished, path)
+        _move(unfinished, owner / name)
     except OSError as error:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
@@ -77,18 +90,21 @@ def replace_file(path: Path, parts: Iterable[bytes], owner: Path) -> None:
         ) from error
 
 
-def remove_file(path: Path, owner: Path) -> None:
-    """Remove a file of a store or ledger, if it is there, and the folders that thereby become empty.
+def remove_file(owner: Location, name: str) -> None:
+    """Remove a file or object of a store or ledger, if it is there, and the folders that thereby become empty.
 
     Raises
     ------
     ResourceError
         If the folder cannot be written.
     """
+    path = owner / name
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_be_removed(path, error) from error
+    if isinstance(path, ObjectPath):
+        return  # an object store has no folders
     for folder in path.parents:
         if folder == owner:
             return
@@ -98,26 +114,122 @@ def remove_file(path: Path, owner: Path) -> None:
             return
 
 
-def cannot_be_removed(path: Path, error: OSError) -> ResourceError:
+def cannot_be_removed(path: Location, error: OSError) -> ResourceError:
     """Return what to say of a file or store that the system does not let go."""
     return ResourceError(
         f"{path} cannot be removed: {error.strerror or error}", "Mend the folder and run the same command again."
     )
 
 
-def object_size(path: Path) -> int | None:
-    """Return the bytes of a file of a store; None if it is not there."""
+def object_size(path: Location) -> int | None:
+    """Return the bytes of a file or object of a store; None if it is not there."""
+    if isinstance(path, ObjectPath):
+        return path.size()
     try:
         return path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def discard_leftovers(path: Path) -> int:
+def sizes_of(store: Location, everything: bool = False) -> SizeOf:
+    """Return what tells the bytes of an object of a store by its path in it.
+
+    Parameters
+    ----------
+    store
+        Its folder or prefix.
+    everything
+        Whether all will be asked for: of an object store they are then listed, a thousand to an answer.
+    """
+    if everything and isinstance(store, ObjectPath):
+        return dict(store.below()).get
+    return lambda name: object_size(store / name)
+
+
+def place_folder(path: Location, make: Callable[[Path], None], mark: str) -> None:
+    """Put a folder in place as a whole: whoever sees the file `mark` in it sees all of it.
+
+    Parameters
+    ----------
+    path
+        Where it appears; nothing happens to what stands there.
+    make
+        Writes it into a fresh folder of this machine.
+    mark
+        The file that comes last.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or if one stands there already.
+    """
+    if isinstance(path, ObjectPath):
+        with TemporaryDirectory(prefix="cropcube-") as made:
+            make(Path(made) / "store")
+            _upload(Path(made) / "store", path, mark)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = partial_path(path)
+    try:
+        make(unfinished)
+        unfinished.rename(path)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def move_folder(path: Location, target: Location, mark: str) -> None:
+    """Give a folder another name, where nothing stands; see `place_folder`. Can be begun again if it broke off.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    if isinstance(path, ObjectPath) and isinstance(target, ObjectPath):
+        names = [name for name, _ in path.below() if name != mark]
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            list(pool.map(lambda name: (path / name).copy_to(target / name), names))
+        (path / mark).copy_to(target / mark)
+        remove_folder(path, mark)
+    elif isinstance(path, Path) and isinstance(target, Path):
+        path.rename(target)
+
+
+def remove_folder(path: Location, mark: str) -> None:
+    """Remove a folder as a whole, its mark first; nothing happens if there is none.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    if isinstance(path, ObjectPath):
+        (path / mark).unlink(missing_ok=True)
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            list(pool.map(lambda found: (path / found[0]).unlink(missing_ok=True), list(path.below())))
+        return
+    with contextlib.suppress(FileNotFoundError):
+        aside = partial_path(path)
+        path.rename(aside)
+        shutil.rmtree(aside)
+
+
+def _upload(folder: Path, target: ObjectPath, mark: str) -> None:
+    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    for chosen in ([name for name in names if name != mark], [mark]):
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            list(pool.map(lambda name: (target / name).write([(folder / name).read_bytes()]), chosen))
+
+
+def discard_leftovers(path: Location) -> int:
     """Remove what killed writers of `path` left behind; return how many files and folders that were.
 
-    A leftover is told by its name: its process is gone, or it is of another host and a day old.
+    A leftover is told by its name: its process is gone, or it is of another host and a day old. In an object store
+    there are none.
     """
+    if isinstance(path, ObjectPath):
+        return 0
     folder = partial_folder(path)
     count = 0
     if not folder.is_dir():
@@ -135,10 +247,11 @@ def discard_leftovers(path: Path) -> int:
     return count
 
 
-def drop_empty(path: Path) -> None:
+def drop_empty(path: Location) -> None:
     """Remove the folder for unfinished files of `path` if it is empty."""
-    with contextlib.suppress(OSError):
-        partial_folder(path).rmdir()
+    if isinstance(path, Path):
+        with contextlib.suppress(OSError):
+            partial_folder(path).rmdir()
 
 
 def _open_unfinished(owner: Path) -> tuple[Path, FileIO]:

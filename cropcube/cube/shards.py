@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,16 +22,17 @@ import google_crc32c
 import numpy as np
 from numcodecs import blosc
 
+from cropcube.cube.opened import opened
 from cropcube.errors import LayoutError, ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from io import FileIO
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from cropcube.cube.layout import ArraySpec
+    from cropcube.cube.opened import OpenedFile, OpenedObject
+    from cropcube.location import Location
 
 CODEC: Final = "lz4"
 LEVEL = 5
@@ -54,7 +54,9 @@ class _Piece:
     "Which indices, counted from the chunk's own start."
 
 
-def read_selection(folder: Path, spec: ArraySpec, chosen: Sequence[range | list[int]], threads: int) -> NDArray[Any]:
+def read_selection(
+    folder: Location, spec: ArraySpec, chosen: Sequence[range | list[int]], threads: int
+) -> NDArray[Any]:
     """Read the outer product of indices.
 
     Parameters
@@ -80,8 +82,8 @@ def read_selection(folder: Path, spec: ArraySpec, chosen: Sequence[range | list[
     with ThreadPoolExecutor(threads) as pool:
         for pieces in files:
             path = folder.joinpath("c", *(str(piece.number) for piece in pieces))
-            with contextlib.suppress(FileNotFoundError), _opened(path) as file:
-                found = _chunks_of(file.fileno(), path, spec, pieces)
+            with contextlib.suppress(FileNotFoundError), opened(path) as file:
+                found = _chunks_of(file, spec, pieces)
                 _spread(pool, threads, partial(_unpack, spec, path, result, scratch), found)
     return result
 
@@ -201,13 +203,13 @@ class _Found:
     inside: tuple[range | list[int], ...]
 
 
-def _chunks_of(descriptor: int, path: Path, spec: ArraySpec, pieces: Sequence[_Piece]) -> list[_Found]:
+def _chunks_of(file: OpenedFile | OpenedObject, spec: ArraySpec, pieces: Sequence[_Piece]) -> list[_Found]:
     if spec.shard is None:
-        size = os.fstat(descriptor).st_size
         target, inside = tuple(piece.target for piece in pieces), tuple(piece.inside for piece in pieces)
-        return [_Found(partial(os.pread, descriptor, size, 0), target, inside)]
-    index = _read_index(descriptor, path, spec)
-    found = []
+        return [_Found(file.whole(), target, inside)]
+    index = _read_index(file, spec)
+    where: list[tuple[tuple[slice, ...], tuple[range | list[int], ...]]] = []
+    spans: list[tuple[int, int]] = []
     inner = [_pieces(piece.inside, chunk) for piece, chunk in zip(pieces, spec.chunk, strict=True)]
     for parts in itertools.product(*inner):
         offset, length = (int(number) for number in index[tuple(part.number for part in parts)])
@@ -216,22 +218,21 @@ def _chunks_of(descriptor: int, path: Path, spec: ArraySpec, pieces: Sequence[_P
                 slice(piece.target.start + part.target.start, piece.target.start + part.target.stop)
                 for piece, part in zip(pieces, parts, strict=True)
             )
-            inside = tuple(part.inside for part in parts)
-            found.append(_Found(partial(os.pread, descriptor, length, offset), target, inside))
-    return found
+            where.append((target, tuple(part.inside for part in parts)))
+            spans.append((offset, length))
+    return [_Found(data, *places) for data, places in zip(file.parts(spans), where, strict=True)]
 
 
-def _read_index(descriptor: int, path: Path, spec: ArraySpec) -> NDArray[np.uint64]:
+def _read_index(file: OpenedFile | OpenedObject, spec: ArraySpec) -> NDArray[np.uint64]:
     counts = tuple(unit // chunk for unit, chunk in zip(spec.unit, spec.chunk, strict=True))
     length = 16 * math.prod(counts)
-    start = os.fstat(descriptor).st_size - length - _CRC_BYTES
-    data = os.pread(descriptor, length + _CRC_BYTES, max(start, 0))
-    if start < 0 or _checksum(data[:length]) != data[length:]:
-        raise _damaged(path, "its index")
+    data = file.tail(length + _CRC_BYTES)
+    if len(data) < length + _CRC_BYTES or _checksum(data[:length]) != data[length:]:
+        raise _damaged(file.path, "its index")
     return np.frombuffer(data[:length], "<u8").reshape(*counts, 2)
 
 
-def _unpack(spec: ArraySpec, path: Path, result: NDArray[Any], scratch: threading.local, found: _Found) -> None:
+def _unpack(spec: ArraySpec, path: Location, result: NDArray[Any], scratch: threading.local, found: _Found) -> None:
     """Decode one chunk into its place: straight where it goes there whole and in one piece, and else by way of a buffer
     that the thread uses again (fresh memory costs more)."""
     values = result[found.target]
@@ -324,18 +325,7 @@ def _spread(pool: ThreadPoolExecutor, threads: int, work: Callable[[S], T], item
     return [made for group in pool.map(lambda group: [work(item) for item in group], groups) for made in group]
 
 
-def _opened(path: Path) -> FileIO:
-    try:
-        return open(path, "rb", buffering=0)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ReadError(
-            f"{path} cannot be read: {error.strerror}", "Mend the folder and run the same again."
-        ) from error
-
-
-def _damaged(path: Path, what: str) -> ReadError:
+def _damaged(path: Location, what: str) -> ReadError:
     return ReadError(
         f"{path} is damaged: {what} does not decode",
         "Remove that file and run the command that wrote it (`cropcube build`, `features`, `predict`) again: "

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +10,15 @@ import numpy as np
 from cropcube.cube.description import StoredZone, array_of, describe, difference, root_attrs, zone_of
 from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, owned_ranges, present_array
 from cropcube.cube.ledger import canonical
-from cropcube.cube.objects import cannot_be_removed, drop_empty, partial_path, remove_file, replace_file
+from cropcube.cube.objects import (
+    cannot_be_removed,
+    drop_empty,
+    move_folder,
+    place_folder,
+    remove_file,
+    remove_folder,
+    replace_file,
+)
 from cropcube.cube.presence import present_values, square_ranges
 from cropcube.cube.shards import Planes, leading_indices, pack, read_selection, split
 from cropcube.domain.lattice import PixelBox, Tile
@@ -20,13 +26,15 @@ from cropcube.errors import ConflictError, LayoutError, MissingError, ReadError,
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from cropcube.cube.layout import StoreSpec
     from cropcube.domain.grid import Grid
+    from cropcube.location import Location
 
+MARK = "zarr.json"
+"""The root's metadata: a store stands where they stand, with all its arrays."""
 VERBS = {"cube": "cropcube build", "features": "cropcube features", "map": "cropcube predict"}
 
 
@@ -36,7 +44,7 @@ class Store:
     Use `create` or `open`. Opening reads one small file, whatever the size of the country.
     """
 
-    def __init__(self, path: Path, attrs: Mapping[str, Any], writable: bool, threads: int = 1) -> None:
+    def __init__(self, path: Location, attrs: Mapping[str, Any], writable: bool, threads: int = 1) -> None:
         own = attrs["cropcube"]
         self.path = path
         self.writable = writable
@@ -54,12 +62,12 @@ class Store:
         return Store.open, (self.path, self.writable, self.threads)
 
     @classmethod
-    def exists(cls, path: Path) -> bool:
+    def exists(cls, path: Location) -> bool:
         """Return whether a whole store stands at `path`. Withdraw a stage's records before making a missing store."""
-        return (path / "zarr.json").is_file()
+        return (path / MARK).is_file()
 
     @classmethod
-    def create(cls, path: Path, grid: Grid, spec: StoreSpec) -> Store:
+    def create(cls, path: Location, grid: Grid, spec: StoreSpec) -> Store:
         """Make an empty store, or open the one that stands if it is laid out the same.
 
         The store appears whole, with all metadata and coordinates; two processes may call this at once.
@@ -84,7 +92,7 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, path: Path, writable: bool = False, threads: int = 1) -> Store:
+    def open(cls, path: Location, writable: bool = False, threads: int = 1) -> Store:
         """Open a store that stands.
 
         Parameters
@@ -117,7 +125,7 @@ class Store:
             ) from error
 
     @classmethod
-    def move(cls, path: Path, target: Path) -> None:
+    def move(cls, path: Location, target: Location) -> None:
         """Give a store another name in its folder, where nothing stands. Withdraw its records before.
 
         Raises
@@ -126,12 +134,12 @@ class Store:
             If the folder cannot be written.
         """
         try:
-            path.rename(target)
+            move_folder(path, target, MARK)
         except OSError as error:
             raise cannot_be_removed(path, error) from error
 
     @classmethod
-    def remove(cls, path: Path) -> None:
+    def remove(cls, path: Location) -> None:
         """Remove a store as a whole, at once; nothing happens if there is none. Withdraw its records before.
 
         Raises
@@ -140,10 +148,7 @@ class Store:
             If the folder cannot be written.
         """
         try:
-            with contextlib.suppress(FileNotFoundError):
-                aside = partial_path(path)
-                path.rename(aside)
-                shutil.rmtree(aside)
+            remove_folder(path, MARK)
         except OSError as error:
             raise cannot_be_removed(path, error) from error
         drop_empty(path)
@@ -198,7 +203,7 @@ class Store:
         if part is None or 0 in shape:
             return np.full(shape, spec.fill_value, spec.dtype)
         spans = tuple(range(piece.start, piece.stop) for piece in part.slices_in(whole))
-        values = read_selection(self._folder(zone, spec), spec, (*chosen, *spans), self.threads)
+        values = read_selection(self.path / _folder(zone, spec), spec, (*chosen, *spans), self.threads)
         if part == box:
             return values
         result = np.full(shape, spec.fill_value, spec.dtype)
@@ -232,7 +237,7 @@ class Store:
         lengths = values.shape[:-2]
         starts = (*start, *(0 for _ in range(len(lengths) - len(start))))
         leading = tuple(range(first, first + length) for first, length in zip(starts, lengths, strict=True))
-        self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, leading), values)
+        self._put(_folder(zone, spec), spec, _owned(spec, whole, box, leading), values)
 
     def write_days(self, zone: str, name: str, box: PixelBox, days: range, seen: Mapping[int, NDArray[Any]]) -> None:
         """Write whole shards of the cube of which only some days hold anything, without laying out the absent ones.
@@ -261,7 +266,7 @@ class Store:
                 raise LayoutError(f"day {day} is not in {days.start}:{days.stop}", "A task writes the days it owns.")
         rest = tuple(range(length) for _, length in spec.leading[1:])
         planes = Planes({day - days.start: values for day, values in seen.items()}, len(days), spec)
-        self._put(self._folder(zone, spec), spec, _owned(spec, whole, box, (days, *rest)), planes)
+        self._put(_folder(zone, spec), spec, _owned(spec, whole, box, (days, *rest)), planes)
 
     def erase(self, zone: str, name: str, box: PixelBox, leading: tuple[range, ...] = ()) -> None:
         """Remove the objects of whole shards, as if they had never been written.
@@ -275,7 +280,7 @@ class Store:
         spec, whole = self._find(zone, name, box)
         rest = tuple(range(length) for _, length in spec.leading[len(leading) :])
         for where, _ in split(spec, _owned(spec, whole, box, (*leading, *rest))):
-            remove_file(_file(self._folder(zone, spec), where), self.path)
+            remove_file(self.path, _file(_folder(zone, spec), where))
 
     def present(self, zone: str) -> NDArray[np.uint8]:
         """Return whether each tile has any observation on each day: (day, tile row, tile column) of the arrays."""
@@ -315,7 +320,7 @@ class Store:
         self._check_writable()
         stored, spec = self.zone(zone), self._present_spec(zone)
         ranges = square_ranges(stored, slab, square, spec.leading[0][1])
-        self._put(self._present_folder(zone), spec, ranges, present_values(stored, ranges, days))
+        self._put(_present_folder(zone), spec, ranges, present_values(stored, ranges, days))
 
     def erase_present(self, zone: str, slab: int, square: tuple[int, int]) -> None:
         """Forget what `mark_present` said about a slab of a square."""
@@ -327,12 +332,6 @@ class Store:
             raise LayoutError(f"a box of {box.lattice.name} in zone {zone}", "Read and write each zone by itself.")
         return self.array(name, box.resolution_m), stored.box(box.resolution_m)
 
-    def _folder(self, zone: str, spec: ArraySpec) -> Path:
-        return self.path / zone / spec.group / spec.name
-
-    def _present_folder(self, zone: str) -> Path:
-        return self.path / zone / TILES_GROUP / PRESENT
-
     def _present_spec(self, zone: str) -> ArraySpec:
         if self.kind != "cube":
             raise LayoutError(f"{self.path} holds no days present", "Only the cube does.")
@@ -341,18 +340,17 @@ class Store:
     def _read_present(self, zone: str, rows: range, cols: range) -> NDArray[np.uint8]:
         spec = self._present_spec(zone)
         days = range(spec.leading[0][1])
-        return read_selection(self._present_folder(zone), spec, (days, rows, cols), self.threads)
+        return read_selection(self.path / _present_folder(zone), spec, (days, rows, cols), self.threads)
 
-    def _put(self, folder: Path, spec: ArraySpec, ranges: tuple[range, ...], values: NDArray[Any] | Planes) -> None:
+    def _put(self, folder: str, spec: ArraySpec, ranges: tuple[range, ...], values: NDArray[Any] | Planes) -> None:
         for where, part in split(spec, ranges):
             packed = pack(spec, values, part, self.threads)
-            file = _file(folder, where)
-            name = file.relative_to(self.path).as_posix()
+            name = _file(folder, where)
             if packed:
-                replace_file(file, packed, self.path)
+                replace_file(self.path, name, packed)
                 self.written[name] = sum(map(len, packed))
             else:
-                remove_file(file, self.path)
+                remove_file(self.path, name)
                 self.written.pop(name, None)
 
     def _check_writable(self) -> None:
@@ -360,8 +358,16 @@ class Store:
             raise LayoutError(f"{self.path} is open for reading", "Open it with writable=True.")
 
 
-def _file(folder: Path, where: tuple[int, ...]) -> Path:
-    return folder.joinpath("c", *map(str, where))
+def _file(folder: str, where: tuple[int, ...]) -> str:
+    return "/".join((folder, "c", *map(str, where)))
+
+
+def _folder(zone: str, spec: ArraySpec) -> str:
+    return f"{zone}/{spec.group}/{spec.name}"
+
+
+def _present_folder(zone: str) -> str:
+    return f"{zone}/{TILES_GROUP}/{PRESENT}"
 
 
 def _check_values(spec: ArraySpec, values: NDArray[Any], ndim: int, box: PixelBox) -> None:
@@ -379,18 +385,12 @@ def _owned(spec: ArraySpec, whole: PixelBox, box: PixelBox, leading: tuple[range
     return ranges
 
 
-def _create_whole(path: Path, grid: Grid, spec: StoreSpec) -> None:
+def _create_whole(path: Location, grid: Grid, spec: StoreSpec) -> None:
     from cropcube.cube.template import write_template  # zarr takes long to import, and workers never create
 
-    unfinished = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = partial_path(path)
-        write_template(unfinished, grid, spec)
-        unfinished.rename(path)
+        place_folder(path, lambda folder: write_template(folder, grid, spec), MARK)
     except OSError as error:
-        if unfinished is not None:
-            shutil.rmtree(unfinished, ignore_errors=True)
         if Store.exists(path):
             return
         raise ResourceError(

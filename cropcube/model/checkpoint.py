@@ -21,12 +21,13 @@ from cropcube.model.forest import ForestClassifier
 from cropcube.samples.index import LEFT_OUT, SampleIndex
 
 if TYPE_CHECKING:
+    from cropcube.location import Location
     from cropcube.model.classifier import Classifier, Tensors
 
 CARD_NAME = "card.json"
 
 
-def save_model(folder: Path, classifier: Classifier, card: ModelCard, index: SampleIndex) -> ModelCard:
+def save_model(folder: Location, classifier: Classifier, card: ModelCard, index: SampleIndex) -> ModelCard:
     """Write a model over the one that may stand in a folder, whole or not at all.
 
     Parameters
@@ -49,15 +50,16 @@ def save_model(folder: Path, classifier: Classifier, card: ModelCard, index: Sam
         If the disk is full or cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(folder, Path):
+            folder.mkdir(parents=True, exist_ok=True)
         contents = {"weights": save(dict(classifier.tensors())), "samples": index.encode()}
         files = {}
         for what, suffix in (("weights", ".safetensors"), ("samples", ".parquet")):
             sha256 = hashlib.sha256(contents[what]).hexdigest()
             files[what] = {"name": f"{what}-{sha256[:12]}{suffix}", "sha256": sha256}
-            replace_file(folder / files[what]["name"], (contents[what],), folder)
+            replace_file(folder, files[what]["name"], (contents[what],))
         card = replace(card, files=files)
-        replace_file(folder / CARD_NAME, (card.to_json().encode(),), folder)
+        replace_file(folder, CARD_NAME, (card.to_json().encode(),))
         _sweep(folder, {entry["name"] for entry in files.values()})
     except OSError as error:
         raise ResourceError(
@@ -67,7 +69,7 @@ def save_model(folder: Path, classifier: Classifier, card: ModelCard, index: Sam
     return card
 
 
-def load_model(folder: Path, device: str = CPU) -> tuple[Classifier, ModelCard]:
+def load_model(folder: Location, device: str = CPU) -> tuple[Classifier, ModelCard]:
     """Read a model.
 
     Parameters
@@ -102,7 +104,7 @@ def load_model(folder: Path, device: str = CPU) -> tuple[Classifier, ModelCard]:
     return classifier, card
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Location) -> ModelCard:
     """Read the card alone; raises as `load_model` does."""
     path = folder / CARD_NAME
     try:
@@ -113,19 +115,19 @@ def read_card(folder: Path) -> ModelCard:
         raise InvalidInputError(f"{path} cannot be read ({error})", _AGAIN) from error
 
 
-def check_files(folder: Path, card: ModelCard) -> None:
+def check_files(folder: Location, card: ModelCard) -> None:
     """Refuse a model of which a file is gone or changed; raises as `load_model` does."""
     for what in ("weights", "samples"):
         _content(folder, card, what)
 
 
-def load_samples(folder: Path, card: ModelCard) -> SampleIndex:
+def load_samples(folder: Location, card: ModelCard) -> SampleIndex:
     """Read the index of the samples (train, validation and test) that a model was made with; raises as `load_model`."""
     index = load_places(folder, card)
     return index.select(index.part != LEFT_OUT)
 
 
-def load_places(folder: Path, card: ModelCard) -> SampleIndex:
+def load_places(folder: Location, card: ModelCard) -> SampleIndex:
     """Read the same with the samples that are in no set, as their field is in one; raises as `load_model`."""
     index = SampleIndex.decode(_content(folder, card, "samples"), str(folder))
     if len(index) and not 1 <= int(index.label.min()) <= int(index.label.max()) <= len(card.legend):
@@ -145,7 +147,7 @@ def _classifier(card: ModelCard, tensors: Tensors, device: str) -> Classifier:
     return cropnet.CropNetClassifier.of(tensors, (len(card.bands), len(card.steps)), where)
 
 
-def _content(folder: Path, card: ModelCard, what: str) -> bytes:
+def _content(folder: Location, card: ModelCard, what: str) -> bytes:
     """Return a file's bytes, refused unless they are those that the card names."""
     try:
         name, wanted = card.files[what]["name"], card.files[what]["sha256"]
@@ -161,7 +163,7 @@ def _content(folder: Path, card: ModelCard, what: str) -> bytes:
     return content
 
 
-def _sweep(folder: Path, kept: set[str]) -> None:
+def _sweep(folder: Location, kept: set[str]) -> None:
     """Remove the files of earlier models and of killed saves; foreign files stay."""
     discard_leftovers(folder)
     for path in folder.iterdir():

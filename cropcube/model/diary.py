@@ -10,21 +10,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from cropcube.cube.objects import remove_file, replace_file
-from cropcube.errors import MissingExtraError
+from cropcube.errors import InvalidInputError, MissingExtraError
+from cropcube.location import Location, ObjectPath
 from cropcube.model.classifier import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from cropcube.model.classifier import Fitted, Tensors
 
@@ -51,13 +51,13 @@ class Diary:
 
     say: Callable[[Epoch], None] | None = None
     "Called after every epoch."
-    folder: Path | None = None
+    folder: Location | None = None
     "Of the model."
     made_of: str = ""
     "Digest of all that decides the model: another's work file is not gone on with."
     tensorboard: bool = False
     "Whether to write TensorBoard's files as well."
-    rescue: Callable[[Fitted], Path] | None = None
+    rescue: Callable[[Fitted], Location] | None = None
     "Saves what is good of a fit that broke down; returns the folder."
 
     def begin(self) -> Progress | None:
@@ -67,19 +67,26 @@ class Diary:
         ------
         MissingExtraError
             If TensorBoard's files are wanted and it is not installed.
+        InvalidInputError
+            If they are wanted in an object store.
         """
         if self.tensorboard:
             need_tensorboard()
+            if isinstance(self.folder, ObjectPath):
+                raise InvalidInputError(
+                    f"TensorBoard's files cannot be written to {self.folder}", "Give --model FOLDER of this machine."
+                )
         if self.folder is None:
             return None
         try:
-            with safe_open(self.folder / WORK_FILE, "np") as file:
-                header = file.metadata() or {}
-                if header.get("made_of") != self.made_of:
-                    return None
-                details = json.loads(header["details"])
-                history = tuple(Epoch(**entry) for entry in json.loads(header["history"]))
-                return Progress({name: file.get_tensor(name) for name in file.keys()}, history, details)  # noqa: SIM118
+            content = (self.folder / WORK_FILE).read_bytes()
+            length = int.from_bytes(content[:8], "little")  # of the header of a safetensors file
+            header = json.loads(content[8 : 8 + length])["__metadata__"]
+            if header.get("made_of") != self.made_of:
+                return None
+            details = json.loads(header["details"])
+            history = tuple(Epoch(**entry) for entry in json.loads(header["history"]))
+            return Progress(load(content), history, details)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError):
             return None
 
@@ -92,15 +99,16 @@ class Diary:
             If the disk is full or cannot be written.
         """
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if isinstance(self.folder, Path):
+                self.folder.mkdir(parents=True, exist_ok=True)
             header = {
                 "made_of": self.made_of,
                 "details": json.dumps(progress.details),
                 "history": json.dumps([vars(epoch) for epoch in progress.history]),
             }
-            replace_file(self.folder / WORK_FILE, (save(dict(progress.tensors), header),), self.folder)
-            replace_file(self.folder / WORK_LOG, (_table(progress.history).encode(),), self.folder)
-            if self.tensorboard:
+            replace_file(self.folder, WORK_FILE, (save(dict(progress.tensors), header),))
+            replace_file(self.folder, WORK_LOG, (_table(progress.history).encode(),))
+            if self.tensorboard and isinstance(self.folder, Path):
                 _to_tensorboard(self.folder / TENSORBOARD, progress.history[-1])
         if self.say:
             self.say(progress.history[-1])
@@ -115,9 +123,10 @@ class Diary:
     def end(self) -> None:
         """Remove the work file and keep the log: the model stands."""
         if self.folder is not None:
-            if (self.folder / WORK_LOG).exists():
-                os.replace(self.folder / WORK_LOG, self.folder / LOG)
-            remove_file(self.folder / WORK_FILE, self.folder)
+            if (self.folder / WORK_LOG).is_file():
+                replace_file(self.folder, LOG, ((self.folder / WORK_LOG).read_bytes(),))
+                remove_file(self.folder, WORK_LOG)
+            remove_file(self.folder, WORK_FILE)
 
 
 def need_tensorboard() -> None:
@@ -144,7 +153,7 @@ def _table(history: Sequence[Epoch]) -> str:
     return text.getvalue()
 
 
-def _to_tensorboard(folder: Path, epoch: Epoch) -> None:
+def _to_tensorboard(folder: Location, epoch: Epoch) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     # an epoch that is fitted again replaces what a killed fit had written of it

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cropcube.catalog.frozen import FrozenCatalog
-from cropcube.catalog.search import PARTS_FOLDER, SearchRequest, freeze
+from cropcube.catalog.search import SearchRequest, freeze, search_folder
 from cropcube.config import Project, create_project, discard_project
 from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger
+from cropcube.cube.objects import sizes_of
 from cropcube.cube.store import Store
 from cropcube.errors import ConflictError, CropcubeError, MissingError, ResourceError
+from cropcube.location import Location, ObjectPath
 from cropcube.pipeline.build_estimate import COMPRESSION, BuildEstimate, estimate_from_orbits
 from cropcube.pipeline.build_options import (
     BuildOptions,
@@ -35,7 +37,7 @@ STAGE = "build"
 
 
 def build(
-    project_root: Path,
+    project_root: Location,
     options: BuildOptions | None = None,
     run: RunOptions | None = None,
     say: Callable[[str], None] | None = None,
@@ -75,7 +77,7 @@ def build(
     except CropcubeError:
         if standing is None and not project.scenes_path.exists():
             with contextlib.suppress(OSError):  # answers of a search that broke off are kept
-                (root / PARTS_FOLDER).rmdir()
+                search_folder(project.scenes_path).rmdir()
             discard_project(project)  # no scene was found: the next try may well name another region or season
         raise
     if options.scenes_only:
@@ -157,7 +159,8 @@ def _plan_estimate(project: Project, catalog: FrozenCatalog, options: BuildOptio
 
 def _estimate(project: Project, catalog: FrozenCatalog, planned: Sequence[PlannedTask], source: str) -> BuildEstimate:
     standing = {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
-    todo = [p for p in planned if not is_done(standing.get(p.task.key), p.task.digest, project.cube_path)]
+    size_of = sizes_of(project.cube_path, bool(standing))
+    todo = [p for p in planned if not is_done(standing.get(p.task.key), p.task.digest, size_of)]
     return BuildEstimate(
         source=source,
         scenes=len(catalog),
@@ -187,7 +190,7 @@ def _refuse_nothing(project: Project, catalog: FrozenCatalog, planned: Sequence[
     )
 
 
-def _refuse_without_room(root: Path, estimate: BuildEstimate) -> None:
+def _refuse_without_room(root: Location, estimate: BuildEstimate) -> None:
     """Refuse a build that does not fit the disk.
 
     Raises
@@ -196,7 +199,7 @@ def _refuse_without_room(root: Path, estimate: BuildEstimate) -> None:
         With the numbers.
     """
     free = _free_bytes(root)
-    if estimate.store_bytes > free:
+    if free is not None and estimate.store_bytes > free:
         raise ResourceError(
             f"the build is projected to store {estimate.store_bytes / 1e9:.2f} GB in {estimate.tasks} tasks; "
             f"{free / 1e9:.2f} GB are free at {root}",
@@ -204,7 +207,10 @@ def _refuse_without_room(root: Path, estimate: BuildEstimate) -> None:
         )
 
 
-def _free_bytes(root: Path) -> int:
+def _free_bytes(root: Location) -> int | None:
+    """Return what is free; None in an object store, which has no end."""
+    if isinstance(root, ObjectPath):
+        return None
     folder = root
     while not folder.exists():
         folder = folder.parent

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from cropcube.location import Location
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -65,7 +67,7 @@ class BuildOptions:
             raise InvalidInputError(f"--max-failed-reads {self.max_failed_reads} is negative", "Give 0 or more.")
 
 
-def standing_project(root: Path, options: BuildOptions) -> Project | None:
+def standing_project(root: Location, options: BuildOptions) -> Project | None:
     """Return the project that a build goes on with, or None if it starts one.
 
     Raises

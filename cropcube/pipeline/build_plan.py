@@ -13,6 +13,7 @@ import shapely
 from cropcube.catalog.hrefs import is_remote
 from cropcube.cube.ledger import digest
 from cropcube.domain.lattice import FINEST_M, Tile
+from cropcube.location import Location, ObjectPath
 from cropcube.observations.extent import footprints_in
 from cropcube.pipeline.build_estimate import bytes_per_pixel, file_bytes
 from cropcube.pipeline.build_memory import bounding_box, task_memory_bytes
@@ -20,7 +21,6 @@ from cropcube.pipeline.stage import StageTask
 
 if TYPE_CHECKING:
     from datetime import date
-    from pathlib import Path
 
     from cropcube.catalog.frozen import FrozenCatalog
     from cropcube.config import Project, ProjectSpec
@@ -132,7 +132,7 @@ def build_digest(square: BuildSquare, scenes: Sequence[str], spec: ProjectSpec) 
     )
 
 
-def fingerprint(scene: Scene, sensor: Sensor, root: Path) -> str:
+def fingerprint(scene: Scene, sensor: Sensor, root: Location) -> str:
     """Return the digest of all that a scene gives to the cube: its files, radiometry, day and place in the order."""
     files: dict[str, JSON] = {}
     for band in (*sensor.bands, sensor.quality):
@@ -161,7 +161,7 @@ class SceneFacts:
     file_bytes: float
 
 
-def _facts(scene: Scene, spec: ProjectSpec, root: Path) -> SceneFacts:
+def _facts(scene: Scene, spec: ProjectSpec, root: Location) -> SceneFacts:
     size = sum(file_bytes(scene, band) for band in (*spec.sensor.bands, spec.sensor.quality))
     return SceneFacts(scene, scene.solar_day, fingerprint(scene, spec.sensor, root), size)
 
@@ -227,9 +227,9 @@ def _is_utm(epsg: int | None) -> bool:
     return epsg is not None and (32601 <= epsg <= 32660 or 32701 <= epsg <= 32760)
 
 
-def _portable(href: str, root: Path) -> str:
+def _portable(href: str, root: Location) -> str:
     """Return a local href relative to the project where it lies within, so that the folder can be moved."""
-    if is_remote(href):
+    if is_remote(href) or isinstance(root, ObjectPath):
         return href
     relative = os.path.relpath(href, root)
     return href if relative.startswith("..") else relative

@@ -83,8 +83,8 @@ class DryRun:
     """What a build would be; nothing was written."""
 
     estimate: BuildEstimate
-    free_bytes: int
-    "On the project's disk."
+    free_bytes: int | None
+    "On the project's disk; None in an object store."
     worker_memory_bytes: int
     "What one worker may use."
 
@@ -92,7 +92,7 @@ class DryRun:
     def is_good(self) -> bool:
         """Whether it fits."""
         fits = self.estimate.task_memory_bytes <= self.worker_memory_bytes
-        return fits and self.estimate.store_bytes <= self.free_bytes
+        return fits and (self.free_bytes is None or self.estimate.store_bytes <= self.free_bytes)
 
     def check(self) -> None:
         """Raise nothing: a dry run that shows that a build does not fit has done its work."""

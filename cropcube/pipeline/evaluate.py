@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.config import find_project
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.model_card import ModelCard
     from cropcube.features.model_input import InputLayout
+    from cropcube.location import Location
     from cropcube.samples.index import SampleIndex
 
 MAX_FOLDS = 100
@@ -61,7 +61,7 @@ class EvaluateOptions:
     "`cropnet`, `forest` or `boosting`; None for the trained model's own kind."
     compare: tuple[str, ...] = ()
     "Other kinds of classifier, scored on the same pixels and set beside it."
-    model: Path | None = None
+    model: Location | None = None
     "Model folder; None for the project's own."
     origin: str = FEATURES
     "What the samples' features are taken from: their store (`features`), or made from the `cube`."
@@ -119,7 +119,7 @@ class EvaluateSummary:
 
 
 def evaluate(
-    project_root: Path, options: EvaluateOptions | None = None, run: RunOptions | None = None
+    project_root: Location, options: EvaluateOptions | None = None, run: RunOptions | None = None
 ) -> EvaluateSummary:
     """Score the classifier or the map, and write `report.html` and `map.png`; of a table, only score.
 
@@ -177,7 +177,7 @@ class _Judged:
     """The model that is judged, in its project."""
 
     project: Project
-    folder: Path
+    folder: Location
     card: ModelCard
     layout: InputLayout
     origin: str

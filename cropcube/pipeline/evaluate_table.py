@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cropcube.domain.model_card import ModelCard
+    from cropcube.location import Location
     from cropcube.pipeline.evaluate import EvaluateOptions
     from cropcube.pipeline.labels import LabelFiles
     from cropcube.report.accuracy import Accuracy
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_table(
-    root: Path, options: EvaluateOptions, given: LabelFiles, run: RunOptions
+    root: Location, options: EvaluateOptions, given: LabelFiles, run: RunOptions
 ) -> tuple[tuple[Accuracy, ...], tuple[str, ...]]:
     """Score a classifier on a table: on its test set if the model was trained on it, else where it has not learnt.
 
@@ -99,7 +100,7 @@ def _refuse_rivals(options: EvaluateOptions, card: ModelCard, path: Path) -> Non
         )
 
 
-def _fitting(card: ModelCard, found: TableSamples, folder: Path) -> TableSamples:
+def _fitting(card: ModelCard, found: TableSamples, folder: Location) -> TableSamples:
     """Return a table's samples with the model's bands alone."""
     layout = found.layout
     lacking = [band for band in card.bands if band not in layout.bands]

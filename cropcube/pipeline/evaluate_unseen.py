@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.legend import Legend
     from cropcube.domain.model_card import ModelCard
+    from cropcube.location import Location
     from cropcube.pipeline.labels import LabelFiles
     from cropcube.samples.index import SampleIndex
     from cropcube.samples.table import TableSamples
@@ -36,7 +37,7 @@ def is_of_training(files: LabelFiles, card: ModelCard) -> bool:
 
 
 def unseen_labels(
-    project: Project, model: tuple[Path, ModelCard], files: LabelFiles, legend: Legend
+    project: Project, model: tuple[Location, ModelCard], files: LabelFiles, legend: Legend
 ) -> tuple[SampleIndex, str, list[str]]:
     """Return the pixels of label files that a map can be scored on, what they are in a sentence, and notes.
 
@@ -75,7 +76,7 @@ def unseen_labels(
 
 
 def unseen_rows(
-    model: tuple[Path, ModelCard], path: Path, found: TableSamples, season: Season
+    model: tuple[Location, ModelCard], path: Path, found: TableSamples, season: Season
 ) -> tuple[SampleIndex, str, list[str]]:
     """Return the samples of a table that a model can be scored on, what their blocks are, and notes.
 

@@ -22,6 +22,7 @@ from cropcube.run.options import RunOptions
 if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.lattice import ZoneGrid
+    from cropcube.location import Location
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class ExportOptions:
 class ExportedFile:
     """One file that was written."""
 
-    path: Path
+    path: Location
     "Where it is."
     zone: str
     "Which zone it holds."
@@ -84,7 +85,7 @@ class ExportSummary:
         }
 
 
-def export(project_root: Path, options: ExportOptions, run: RunOptions | None = None) -> ExportSummary:
+def export(project_root: Location, options: ExportOptions, run: RunOptions | None = None) -> ExportSummary:
     """Write one layer of the map as a cloud-optimised GeoTIFF, one file a zone.
 
     Parameters

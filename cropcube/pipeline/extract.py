@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.config import Project, ProjectSpec
+    from cropcube.location import Location
 
 IN_REGION = "in_region"
 
@@ -122,7 +123,7 @@ class _Tally:
         self.partly += found.partly
 
 
-def extract(project_root: Path, options: ExtractOptions, run: RunOptions | None = None) -> ExtractSummary:
+def extract(project_root: Location, options: ExtractOptions, run: RunOptions | None = None) -> ExtractSummary:
     """Extract series at points, or their mean and median over polygons.
 
     Of the cube there is one row for each place and day on which it was acquired, with a column for each band, the
@@ -148,7 +149,7 @@ def extract(project_root: Path, options: ExtractOptions, run: RunOptions | None 
     """
     project, path = find_project(project_root), options.places
     source, points = Source(project, options.source, options.classes), options.points is not None
-    output = _output(project.root, path, options)
+    output = _output(project.output_folder, path, options)
     refuse_damaged(project, source.name)
     columns = nothing(source, points).columns
     frame = read_vectors(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.config import Project
+    from cropcube.location import Location
     from cropcube.observations.tile import TileObservations
 
 STAGE, BUILD = "features", "build"
@@ -70,7 +70,7 @@ class FeaturesSummary:
 
     stage: StageSummary
     spec: FeatureSpec
-    path: Path
+    path: Location
     "The store."
     clear_share: float
     "Of the observations acquired."
@@ -99,7 +99,7 @@ class FeaturesSummary:
 
 
 def features(
-    project_root: Path, options: FeaturesOptions | None = None, run: RunOptions | None = None
+    project_root: Location, options: FeaturesOptions | None = None, run: RunOptions | None = None
 ) -> FeaturesSummary:
     """Compute one product of features for every tile of the cube.
 

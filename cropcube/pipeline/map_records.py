@@ -13,10 +13,10 @@ from cropcube.pipeline.stage import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
     from cropcube.config import Project
     from cropcube.cube.ledger import Record
+    from cropcube.cube.objects import SizeOf
     from cropcube.domain.legend import Legend
 
 STAGE = "predict"
@@ -88,9 +88,9 @@ class Mapped:
     "Its boxes; none where it is mapped whole."
 
     @classmethod
-    def of(cls, record: Record | None, store: Path) -> Mapped:
+    def of(cls, record: Record | None, size_of: SizeOf) -> Mapped:
         """Return what a record says: a task that is not done, of a box, holds what it began with."""
-        if record is None or record.damaged(store):
+        if record is None or record.damaged(size_of):
             return cls("")
         if record.state == DONE:
             return cls(record.digest, boxes_of(record))

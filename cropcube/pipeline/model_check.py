@@ -18,16 +18,15 @@ from cropcube.pipeline.sources import features_command, refuse_damaged
 from cropcube.samples.table import FRACTION
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cropcube.config import Project
     from cropcube.domain.model_card import ModelCard
+    from cropcube.location import Location
 
 LARGEST = 65535
 """Of what a cube holds."""
 
 
-def check_fit(project: Project, card: ModelCard, model_path: Path) -> InputLayout:
+def check_fit(project: Project, card: ModelCard, model_path: Location) -> InputLayout:
     """Return how the project's features become the model's inputs.
 
     Raises

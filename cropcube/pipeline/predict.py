@@ -39,13 +39,14 @@ if TYPE_CHECKING:
     from cropcube.cube.layout import StoreSpec
     from cropcube.domain.model_card import ModelCard
     from cropcube.domain.region import Region
+    from cropcube.location import Location
 
 
 @dataclass(frozen=True)
 class PredictOptions:
     """Which model makes the map, of what."""
 
-    model: Path | None = None
+    model: Location | None = None
     "Model folder; None for the project's own."
     rebuild: bool = False
     "Make all of it anew, also where it is of the same model; with `box`, what touches the box."
@@ -93,7 +94,7 @@ class PredictSummary:
     """What came of it."""
 
     stage: StageSummary
-    map_path: Path
+    map_path: Location
     classifier: str
     feature: str
     origin: str
@@ -148,7 +149,7 @@ class PredictSummary:
         }
 
 
-def predict(project_root: Path, options: PredictOptions, run: RunOptions | None = None) -> PredictSummary:
+def predict(project_root: Location, options: PredictOptions, run: RunOptions | None = None) -> PredictSummary:
     """Make the map of every tile that has features, or whose features can be made on the fly.
 
     A tile is made again only if what it rests on has changed: its features (the same from every source), the model,
@@ -215,7 +216,7 @@ def predict(project_root: Path, options: PredictOptions, run: RunOptions | None 
     )
 
 
-def _inference(model_path: Path, card: ModelCard, run: RunOptions) -> str:
+def _inference(model_path: Location, card: ModelCard, run: RunOptions) -> str:
     """Return what the model classifies on, once it was seen to be read there: nothing of a map is touched before.
 
     What workers elsewhere have is seen there.

@@ -11,6 +11,7 @@ import shapely
 
 from cropcube.cube.layout import StoreSpec, map_array
 from cropcube.cube.ledger import digest
+from cropcube.cube.objects import sizes_of
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.domain.map_product import (
@@ -161,6 +162,7 @@ def plan_map(
     had = contents(project, wanted.feature_spec, wanted.origin)
     made = {"model_digest": wanted.model_digest, "crop_mask": wanted.crop_mask and wanted.crop_mask.digest}
     made |= {"inference": wanted.inference} if wanted.inference != CPU else {}
+    size_of = sizes_of(project.map_path)
     tasks, without = [], 0
     for tile in _tiles(project, part):
         place = f"{tile.lattice.name}/{tile.name}"
@@ -172,7 +174,7 @@ def plan_map(
         memory = _memory_bytes(project, layout, wanted, tile, content)
         task = StageTask(f"{STAGE}/{place}", whole, TilePayload(tile, wanted, content), memory)
         if part is not None and not _covers(project, part, task.payload):
-            task = _partial(task, part, Mapped.of(standing.get(task.key), project.map_path))
+            task = _partial(task, part, Mapped.of(standing.get(task.key), size_of))
         tasks.append(task)
     return MapPlan(tuple(tasks), without)
 

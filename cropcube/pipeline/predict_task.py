@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,13 +33,14 @@ if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.lattice import PixelBox
     from cropcube.domain.region import Region
+    from cropcube.location import Location
 
 
 @dataclass(frozen=True)
 class MapWanted:
     """What all tiles of a map share."""
 
-    model_path: Path
+    model_path: Location
     "Folder of the model."
     model_digest: str
     "Of what the map depends on; the folder must still hold it."
@@ -131,7 +131,7 @@ def _put(store: Store, tile: Tile, made: TileMap, part: NDArray[np.bool_] | None
 
 
 @lru_cache(maxsize=1)
-def _load(root: Path, model_path: Path, model_digest: str, inference: str) -> MapModel:
+def _load(root: Location, model_path: Location, model_digest: str, inference: str) -> MapModel:
     """Read the model once for all tiles of a worker; refused if it was trained again since the verb began."""
     classifier, card = load_model(model_path, inference)
     if digest_of(card) != model_digest:

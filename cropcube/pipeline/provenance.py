@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.config import find_project
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from cropcube.config import Project
     from cropcube.domain.scene import Scene
+    from cropcube.location import Location
 
 USED, USED_IN, BUILDS, ORIGIN = "used_scenes", "used_in", "builds", "from"
 """Where records keep it: scenes as [id, day, baseline]; numbers of them by tile; [key, digest] of the build records
@@ -102,7 +102,7 @@ class Provenance:
         }
 
 
-def provenance(project_root: Path, tile: str) -> Provenance:
+def provenance(project_root: Location, tile: str) -> Provenance:
     """Return what a tile of the map rests on.
 
     Parameters

@@ -95,12 +95,12 @@ def write_report(content: ReportInput) -> ReportFiles:
         closing=(curves_section(content), *of_map, made_section(content)),
         credit=credit(project),
     )
-    report = project.root / REPORT_NAME
+    report, picture = project.output_folder / REPORT_NAME, project.output_folder / PICTURE_NAME
     place(report, render(page).encode("utf-8"))
     if classes is None:
         return ReportFiles(report, None)
-    place(project.root / PICTURE_NAME, _map_png(content, classes))
-    return ReportFiles(report, project.root / PICTURE_NAME)
+    place(picture, _map_png(content, classes))
+    return ReportFiles(report, picture)
 
 
 def place(target: Path, content: bytes) -> None:

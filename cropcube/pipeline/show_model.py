@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.config import find_project
@@ -15,6 +14,7 @@ from cropcube.samples.index import SETS
 
 if TYPE_CHECKING:
     from cropcube.domain.model_card import ModelCard
+    from cropcube.location import Location
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ClassFigures:
 class ShownModel:
     """A model's card, with what follows from it."""
 
-    folder: Path
+    folder: Location
     card: ModelCard
     digest: str
     "Of all that a map depends on."
@@ -85,7 +85,7 @@ class ShownModel:
         }
 
 
-def show_model(place: Path) -> ShownModel:
+def show_model(place: Location) -> ShownModel:
     """Read the card of a model, and check that its files are those that it names.
 
     Parameters

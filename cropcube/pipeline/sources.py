@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cropcube.cube.ledger import Ledger
+from cropcube.cube.objects import sizes_of
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import DEFAULT_CLASSES, DEFAULT_PERCENTILES, IN_WINDOWS, FeatureSpec
 from cropcube.errors import InvalidInputError, MissingError, ReadError
 from cropcube.features.layout import feature_spec_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cropcube.config import Project
+    from cropcube.location import Location
 
 CUBE, MAP = "cube", "map"
 
@@ -23,7 +23,7 @@ def stage_of(name: str) -> str:
     return {CUBE: "build", MAP: "predict"}.get(name, f"features/{name}")
 
 
-def path_of(project: Project, name: str) -> Path:
+def path_of(project: Project, name: str) -> Location:
     """Return the store of a source."""
     return {CUBE: project.cube_path, MAP: project.map_path}.get(name) or project.features_path(name)
 
@@ -46,7 +46,7 @@ def open_source(project: Project, name: str) -> Store:
     path = path_of(project, name)
     if name in (CUBE, MAP) or Store.exists(path):
         return Store.open(path)
-    made = sorted(found.stem for found in path.parent.glob("*.zarr") if Store.exists(found))
+    made = stored_features(project)
     raise MissingError(
         f"{project.root} has no features {name!r}; made: {' '.join(made) or 'none'}",
         f"`{command_of(project, name)}` makes them.",
@@ -63,12 +63,20 @@ def refuse_damaged(project: Project, name: str) -> None:
     """
     path = path_of(project, name)
     records = Ledger(project.ledger_path).records(stage_of(name))
-    damaged = [found for record in records for found in record.damaged(path)]
+    size_of = sizes_of(path, True)
+    damaged = [found for record in records for found in record.damaged(size_of)]
     if damaged:
         raise ReadError(
             f"{len(damaged)} objects of {path} are gone or cut short since they were written, the first {damaged[0]}",
             f"`{command_of(project, name)}` makes them again, and nothing else.",
         )
+
+
+def stored_features(project: Project) -> tuple[str, ...]:
+    """Return the names of the features that stand."""
+    folder = project.features_path("any").parent
+    found = folder.iterdir() if folder.is_dir() else ()
+    return tuple(sorted(path.stem for path in found if path.name.endswith(".zarr") and Store.exists(path)))
 
 
 def command_of(project: Project, name: str) -> str:

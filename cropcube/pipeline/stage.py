@@ -6,11 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.cube.ledger import Ledger, Record
-from cropcube.cube.objects import discard_leftovers
+from cropcube.cube.objects import discard_leftovers, sizes_of
 from cropcube.errors import CropcubeError, ResourceError
 from cropcube.run.cluster import Resources, open_executor, resources
 from cropcube.run.drive import drive
@@ -19,6 +18,8 @@ from cropcube.run.task import Outcome, Task
 
 if TYPE_CHECKING:
     from cropcube.config import Project
+    from cropcube.cube.objects import SizeOf
+    from cropcube.location import Location
     from cropcube.run.options import RunOptions
 
 ERASING, BEGUN, DONE, INCOMPLETE, REUSED = "erasing", "begun", "done", "incomplete", "reused"
@@ -63,7 +64,7 @@ class StageWork:
 
     stage: str
     "What their records are kept under."
-    store: Path
+    store: Location
     "What the tasks write."
     erase: Callable[[Project, StageTask], None]
     "Removes every chunk that the task owns."
@@ -165,7 +166,8 @@ def run_stage(
     reports: list[TaskReport] = []
     with _swept(ledger, work.store):
         standing = {} if clear else {record.key: record for record in ledger.records(work.stage)}
-        wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, work.store)]
+        size_of = sizes_of(work.store, bool(standing))
+        wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, size_of)]
         have = resources(options, len(wanted))
         _refuse_if_too_big(work.stage, wanted, have)
         if wanted:
@@ -182,7 +184,7 @@ def run_stage(
 
 
 @contextlib.contextmanager
-def _swept(ledger: Ledger, store: Path) -> Iterator[None]:
+def _swept(ledger: Ledger, store: Location) -> Iterator[None]:
     """Remove what killed writers have left of a store and the ledger, before and after the work."""
     ledger.sweep()
     discard_leftovers(store)
@@ -204,7 +206,7 @@ def perform(job: tuple[Project, StageTask, StageWork]) -> TaskReport:
     project.check_seen()
     ledger = Ledger(project.ledger_path)
     standing = ledger.read(task.key)
-    if is_done(standing, task.digest, work.store):
+    if is_done(standing, task.digest, sizes_of(work.store)):
         return TaskReport(task.key, REUSED, 0.0, 0)
     if standing is not None and not _is_underway(standing, task):
         ledger.write(Record(task.key, task.digest, ERASING, task.kept))
@@ -221,11 +223,11 @@ def begin(ledger: Ledger, task: StageTask) -> None:
     ledger.write(Record(task.key, task.digest, BEGUN, task.kept))
 
 
-def is_done(record: Record | None, digest: str, store: Path) -> bool:
-    """Return whether a task is done as it is wanted now, and what it wrote still stands."""
+def is_done(record: Record | None, digest: str, size_of: SizeOf) -> bool:
+    """Return whether a task is done as it is wanted now, and what it wrote still stands (see `sizes_of`)."""
     if record is None or (record.state, record.digest) != (DONE, digest):
         return False
-    return not record.damaged(store)
+    return not record.damaged(size_of)
 
 
 def _is_underway(record: Record, task: StageTask) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.config import Project, find_project
 from cropcube.cube.ledger import Ledger
+from cropcube.cube.objects import SizeOf, sizes_of
 from cropcube.cube.store import Store
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import PROBABILITY
@@ -29,6 +29,7 @@ from cropcube.pipeline.stage import DONE, INCOMPLETE
 
 if TYPE_CHECKING:
     from cropcube.cube.ledger import Record
+    from cropcube.location import Location
 
 BUILD, PREDICT = "build", "predict"
 MISSING, OUTDATED, INTERRUPTED, DAMAGED, PARTIAL = "missing", "outdated", "interrupted", "damaged", "partial"
@@ -92,7 +93,7 @@ class Status:
         }
 
 
-def status(project_root: Path) -> Status:
+def status(project_root: Location) -> Status:
     """Return what of a project is done, what is missing, and why. Writes nothing and asks no catalogue.
 
     Raises
@@ -139,7 +140,7 @@ def _standing(project: Project, problems: list[str]) -> list[Record]:
     return [record for record in records if _stage_of(record) not in gone]
 
 
-def _store_of(project: Project, stage: str) -> Path:
+def _store_of(project: Project, stage: str) -> Location:
     return path_of(project, {BUILD: CUBE, PREDICT: MAP}.get(stage, stage.partition("/")[2]))
 
 
@@ -179,7 +180,8 @@ def _build_status(project: Project, catalog: FrozenCatalog | None, records: list
     wanted = {} if catalog is None else {p.task.key: p.task.digest for p in plan(project, catalog, False, known)}
     if catalog is None:
         wanted = {key: record.digest for key, record in standing.items()}
-    states = {key: _state(standing.get(key), digest, project.cube_path) for key, digest in wanted.items()}
+    size_of = sizes_of(project.cube_path, True)
+    states = {key: _state(standing.get(key), digest, size_of) for key, digest in wanted.items()}
     found = tally(records)
     details = {
         "observations": found.observations,
@@ -192,9 +194,9 @@ def _build_status(project: Project, catalog: FrozenCatalog | None, records: list
 
 def _tile_status(project: Project, stage: str, records: Mapping[str, Record], problems: list[str]) -> StageStatus:
     """Compare what a tile would be made of now with what the ledger says it was made of."""
-    wanted, store = _wanted(project, stage, records, problems), _store_of(project, stage)
+    wanted, size_of = _wanted(project, stage, records, problems), sizes_of(_store_of(project, stage), True)
     tiles = sorted(f"{stage}/{tile.lattice.name}/{tile.name}" for tile in project.spec.grid.tiles())
-    states = {key: _state(records.get(key), wanted.get(key), store) for key in tiles}
+    states = {key: _state(records.get(key), wanted.get(key), size_of) for key in tiles}
     boxes = {key: list(boxes_of(records[key])) for key, state in states.items() if state == PARTIAL}
     return StageStatus(
         stage, Counter(states.values()), _unfinished(states, records), {"boxes": boxes} if stage == PREDICT else {}
@@ -216,7 +218,7 @@ def _wanted(project: Project, stage: str, records: Mapping[str, Record], problem
     return {task.key: task.digest for task in tasks}
 
 
-def _state(record: Record | None, digest: str | None, store: Path) -> str:
+def _state(record: Record | None, digest: str | None, size_of: SizeOf) -> str:
     """Return the state of a task; one whose sources are gone is as its record says."""
     if record is None:
         return MISSING
@@ -225,7 +227,7 @@ def _state(record: Record | None, digest: str | None, store: Path) -> str:
     parts = boxes_of(record)
     if digest is not None and part_digest(digest, parts) != record.digest:
         return OUTDATED
-    if record.damaged(store):
+    if record.damaged(size_of):
         return DAMAGED
     return PARTIAL if parts and record.state == DONE else record.state
 

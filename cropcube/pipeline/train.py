@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cropcube.domain.model_card import Calibration
+    from cropcube.location import Location
     from cropcube.model.classifier import Epoch, Fitted
     from cropcube.model.metrics import Scores
     from cropcube.pipeline.training_set import TrainingSet
@@ -66,7 +67,7 @@ class TrainOptions:
     "What is dealt as a whole to training, validation and test."
     fit: FitOptions = field(default_factory=FitOptions)
     "Its seed deals the samples too."
-    model: Path | None = None
+    model: Location | None = None
     "Folder to write; None = the project's own."
     model_window: str = ALL
     "Part of the season that the model sees: `all`, MM-DD/MM-DD, or its `growing` season (see `growing_season`)."
@@ -94,7 +95,7 @@ class TrainSummary:
     """What came of it."""
 
     card: ModelCard
-    path: Path
+    path: Location
     scores: Scores | None
     "On the validation blocks."
     majority_accuracy: float | None
@@ -131,7 +132,7 @@ class TrainSummary:
 
 
 def train(
-    project_root: Path,
+    project_root: Location,
     options: TrainOptions,
     run: RunOptions | None = None,
     progress: Callable[[Epoch], None] | None = None,
@@ -184,10 +185,10 @@ def train(
     index = SampleIndex.join([job.samples.index, job.left_out])
     train_set, validation = job.samples.of_set("train"), job.samples.of_set("validation")
 
-    def save(fitted: Fitted, folder: Path) -> ModelCard:
+    def save(fitted: Fitted, folder: Location) -> ModelCard:
         return save_model(folder, fitted.classifier, _card(job, fitted, options), index)
 
-    def rescue(fitted: Fitted) -> Path:
+    def rescue(fitted: Fitted) -> Location:
         save(fitted, path / LAST_GOOD)
         return path / LAST_GOOD
 
@@ -198,7 +199,7 @@ def train(
     return _summary(job, options, card, path, fitted)
 
 
-def model_folder(root: Path) -> Path:
+def model_folder(root: Location) -> Location:
     """Return the model folder of the project that a folder belongs to; without a project, one in the folder itself."""
     try:
         return find_project(root).model_path
@@ -215,7 +216,7 @@ def _made_of(job: TrainingSet, options: TrainOptions) -> str:
     )  # fmt: skip
 
 
-def _standing(path: Path, made_of: str) -> ModelCard | None:
+def _standing(path: Location, made_of: str) -> ModelCard | None:
     """Return the card of a whole model that stands and is made of the same."""
     try:
         _, card = load_model(path)
@@ -226,7 +227,7 @@ def _standing(path: Path, made_of: str) -> ModelCard | None:
 
 
 def _summary(
-    job: TrainingSet, options: TrainOptions, card: ModelCard, path: Path, fitted: Fitted | None
+    job: TrainingSet, options: TrainOptions, card: ModelCard, path: Location, fitted: Fitted | None
 ) -> TrainSummary:
     counts = job.samples.of_set("train").counts(), job.samples.of_set("validation").counts()
     found = scores(np.array(card.scores["confusion"], dtype=np.int64), card.class_names) if card.scores else None

@@ -25,15 +25,15 @@ samples = make_samples(project, write_features(project), spacing=6)
 fitted = fit_classifier("forest", FitOptions(trees=trees, threads=1), samples)
 original, calls = checkpoint.replace_file, []
 
-def killing(path, parts, owner):
-    calls.append(path)
+def killing(owner, name, parts):
+    calls.append(name)
     if moment == f"before {len(calls)}":
         os.kill(os.getpid(), signal.SIGKILL)
     if moment == f"within {len(calls)}":
         unfinished = objects.partial_path(owner)
         unfinished.write_bytes(b"".join(bytes(part) for part in parts)[:50])
         os.kill(os.getpid(), signal.SIGKILL)
-    original(path, parts, owner)
+    original(owner, name, parts)
 
 checkpoint.replace_file = killing
 card = replace(card_of("forest", fitted, samples), region=f"{trees} trees")

@@ -130,7 +130,7 @@ def _dry_run_table(summary: DryRun) -> Callable[[Console], None]:
             ("tasks done already", figures["reused"]),
             ("to read", show.size(figures["bytes_to_read"])),
             ("to store", show.size(figures["bytes_to_store"])),
-            ("free on the disk", show.size(figures["free_bytes"])),
+            ("free on the disk", "no end" if figures["free_bytes"] is None else show.size(figures["free_bytes"])),
             ("memory per task", show.size(figures["task_memory_bytes"])),
             ("memory per worker", show.size(figures["worker_memory_bytes"])),
             ("fits", "yes" if figures["fits"] else "no"),

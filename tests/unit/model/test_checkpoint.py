@@ -161,11 +161,11 @@ def test_a_failed_write_leaves_the_old_model(saved, fitted, samples, monkeypatch
 
     original, calls = checkpoint.replace_file, []
 
-    def full_disk(path, parts, owner):
-        calls.append(path.name)
+    def full_disk(owner, name, parts):
+        calls.append(name)
         if len(calls) == 3:
             raise ResourceError(f"{owner} cannot be written", "Make room.")
-        original(path, parts, owner)
+        original(owner, name, parts)
 
     monkeypatch.setattr(checkpoint, "replace_file", full_disk)
     before = read_card(saved)
