@@ -21,9 +21,10 @@ from cropcube.location import location
 from cropcube.run.options import RunOptions
 
 if TYPE_CHECKING:
-    from cropcube.pipeline.build_summary import BuildSummary, DryRun
+    from cropcube.pipeline.build_summary import BuildSummary
     from cropcube.pipeline.catalogs import CatalogsSummary
     from cropcube.pipeline.demo import DemoSummary
+    from cropcube.pipeline.dry_run import DryRun
     from cropcube.pipeline.evaluate import EvaluateSummary
     from cropcube.pipeline.export import ExportSummary
     from cropcube.pipeline.extract import ExtractSummary
@@ -86,6 +87,7 @@ def build(
     tile_px: int | None = None,
     crs: str | None = None,
     dry_run: bool = False,
+    rates: Place | None = None,
     search: bool = False,
     scenes_only: bool = False,
     verify: bool = False,
@@ -111,6 +113,7 @@ def build(
         scenes_only=scenes_only,
         verify=verify,
         max_failed_reads=max_failed_reads,
+        rates=_path(rates),
     )
     where = _run(run)
     summary = work(location(project), options, where, _voice(where.quiet))
@@ -139,16 +142,26 @@ def features(
     dilate: int = 0,
     index: str | Iterable[str] | None = None,
     percentiles: str | Iterable[float] | None = None,
+    dry_run: bool = False,
+    region: str | None = None,
+    season: str | None = None,
+    rates: Place | None = None,
     device: str = "auto",
     **run: Unpack[RunWords],
-) -> FeaturesSummary:
+) -> FeaturesSummary | DryRun:
     """Reduce the cube's time axis to features of a kind; see `domain.feature_spec.KINDS`."""
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.pipeline.features import FeaturesOptions
     from cropcube.pipeline.features import features as work
+    from cropcube.pipeline.features_estimate import dry_run_features
+    from cropcube.pipeline.planning import Planning
 
     own = {"window": window, "order": order, "ridge": ridge, "index": index, "percentiles": percentiles}
-    return work(location(project), FeaturesOptions(FeatureSpec.of_words(kind, mask, dilate, own)), _run(run, device))
+    spec, where = FeatureSpec.of_words(kind, mask, dilate, own), _run(run, device)
+    planning = Planning.of_words(dry_run, region, season, _path(rates))
+    if planning is not None:
+        return dry_run_features(location(project), spec, planning, where, _voice(where.quiet))
+    return work(location(project), FeaturesOptions(spec), where)
 
 
 @_verb
@@ -238,15 +251,24 @@ def predict(
     crop_mask: Place | None = None,
     box: str | None = None,
     max_failed_reads: int = 0,
+    dry_run: bool = False,
+    region: str | None = None,
+    season: str | None = None,
+    rates: Place | None = None,
     device: str = "auto",
     **run: Unpack[RunWords],
-) -> PredictSummary:
+) -> PredictSummary | DryRun:
     """Make the wall-to-wall map."""
+    from cropcube.pipeline.planning import Planning
     from cropcube.pipeline.predict import PredictOptions
     from cropcube.pipeline.predict import predict as work
+    from cropcube.pipeline.predict_estimate import dry_run_predict
 
     options = PredictOptions(_path(model), rebuild, source, probabilities, _path(crop_mask), box, max_failed_reads)
-    summary = work(location(project), options, _run(run, device))
+    where, planning = _run(run, device), Planning.of_words(dry_run, region, season, _path(rates))
+    if planning is not None:
+        return dry_run_predict(location(project), options, planning, where, _voice(where.quiet))
+    summary = work(location(project), options, where)
     summary.check()
     return summary
 

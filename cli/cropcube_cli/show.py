@@ -38,6 +38,10 @@ def note(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
+def silent(message: str) -> None:
+    """Say nothing."""
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Any:
     """Return a rich table; cells are shown as they are, without markup."""
     from rich.markup import escape

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.catalog.search import SearchRequest, freeze, search_folder
 from cropcube.config import Project, create_project, discard_project
 from cropcube.cube.layout import cube_spec
 from cropcube.cube.ledger import Ledger
-from cropcube.cube.objects import sizes_of
 from cropcube.cube.store import Store
 from cropcube.errors import ConflictError, CropcubeError, MissingError, ResourceError
-from cropcube.location import Location, ObjectPath
-from cropcube.pipeline.build_estimate import COMPRESSION, BuildEstimate, estimate_from_orbits
+from cropcube.location import Location
+from cropcube.pipeline.build_estimate import estimate_from_orbits, estimate_of_plan
 from cropcube.pipeline.build_options import (
     BuildOptions,
     is_answered,
@@ -27,11 +27,15 @@ from cropcube.pipeline.build_options import (
     wanted_spec,
 )
 from cropcube.pipeline.build_plan import PlannedTask, plan
-from cropcube.pipeline.build_summary import BuildSummary, DryRun, tally
+from cropcube.pipeline.build_summary import BuildSummary, tally
 from cropcube.pipeline.build_task import erase, write
-from cropcube.pipeline.stage import StageSummary, StageWork, is_done, run_stage
-from cropcube.run.cluster import resources
+from cropcube.pipeline.dry_run import DryRun, free_bytes
+from cropcube.pipeline.rates import read_rates
+from cropcube.pipeline.stage import StageSummary, StageWork, run_stage
 from cropcube.run.options import RunOptions
+
+if TYPE_CHECKING:
+    from cropcube.pipeline.dry_run import Estimate
 
 STAGE = "build"
 
@@ -95,7 +99,7 @@ def _prepare(project: Project, catalog: FrozenCatalog, options: BuildOptions) ->
     known = frozenset(record.key for record in ledger.records(STAGE))
     planned = list(plan(project, catalog, options.verify, known))
     _refuse_nothing(project, catalog, planned)
-    _refuse_without_room(project.root, _estimate(project, catalog, planned, "the catalogue"))
+    _refuse_without_room(project.root, estimate_of_plan(project, planned, len(catalog), "the catalogue"))
     Store.create(project.cube_path, spec.grid, cube_spec(spec.season, spec.sensor, spec.tile_px))
     return planned
 
@@ -133,6 +137,7 @@ def _catalog(project: Project, options: BuildOptions, say: Callable[[str], None]
 
 def _dry_run(project: Project, options: BuildOptions, run: RunOptions, say: Callable[[str], None]) -> DryRun:
     """Say what a build would be, from what is on this machine unless a search is wanted; write nothing."""
+    rates = read_rates(options.rates)
     frozen = FrozenCatalog.open(project.scenes_path) if project.scenes_path.exists() else None
     request = wanted_request(options, project.spec, frozen.request if frozen else None)
     if frozen is not None and not options.search and is_answered(request, frozen.request):
@@ -141,35 +146,22 @@ def _dry_run(project: Project, options: BuildOptions, run: RunOptions, say: Call
         estimate = _estimate_by_search(project, request, options, say)
     else:
         estimate = estimate_from_orbits(project.spec)
-    return DryRun(estimate, _free_bytes(project.root), resources(run, estimate.tasks).memory_bytes)
+        estimate = replace(estimate, source=f"{estimate.source} (--search asks it)")
+    return DryRun.of(STAGE, estimate, project.root, run, rates)
 
 
 def _estimate_by_search(
     project: Project, request: SearchRequest, options: BuildOptions, say: Callable[[str], None]
-) -> BuildEstimate:
+) -> Estimate:
     with tempfile.TemporaryDirectory(prefix="cropcube-") as folder:
         catalog = freeze(request, project.spec.grid, Path(folder) / "scenes.parquet", say)
         return _plan_estimate(project, catalog, options, f"the catalogue {request.as_dict()['catalog']}")
 
 
-def _plan_estimate(project: Project, catalog: FrozenCatalog, options: BuildOptions, source: str) -> BuildEstimate:
+def _plan_estimate(project: Project, catalog: FrozenCatalog, options: BuildOptions, source: str) -> Estimate:
     known = frozenset(record.key for record in Ledger(project.ledger_path).records(STAGE))
-    return _estimate(project, catalog, list(plan(project, catalog, options.verify, known)), source)
-
-
-def _estimate(project: Project, catalog: FrozenCatalog, planned: Sequence[PlannedTask], source: str) -> BuildEstimate:
-    standing = {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
-    size_of = sizes_of(project.cube_path, bool(standing))
-    todo = [p for p in planned if not is_done(standing.get(p.task.key), p.task.digest, size_of)]
-    return BuildEstimate(
-        source=source,
-        scenes=len(catalog),
-        tasks=len(todo),
-        reused=len(planned) - len(todo),
-        read_bytes=sum(item.read_bytes for item in todo),
-        store_bytes=round(sum(item.store_bytes for item in todo) / COMPRESSION),
-        task_memory_bytes=max((item.task.memory_bytes for item in todo), default=0),
-    )
+    planned = list(plan(project, catalog, options.verify, known))
+    return estimate_of_plan(project, planned, len(catalog), source)
 
 
 def _refuse_nothing(project: Project, catalog: FrozenCatalog, planned: Sequence[PlannedTask]) -> None:
@@ -190,7 +182,7 @@ def _refuse_nothing(project: Project, catalog: FrozenCatalog, planned: Sequence[
     )
 
 
-def _refuse_without_room(root: Location, estimate: BuildEstimate) -> None:
+def _refuse_without_room(root: Location, estimate: Estimate) -> None:
     """Refuse a build that does not fit the disk.
 
     Raises
@@ -198,23 +190,13 @@ def _refuse_without_room(root: Location, estimate: BuildEstimate) -> None:
     ResourceError
         With the numbers.
     """
-    free = _free_bytes(root)
+    free = free_bytes(root)
     if free is not None and estimate.store_bytes > free:
         raise ResourceError(
             f"the build is projected to store {estimate.store_bytes / 1e9:.2f} GB in {estimate.tasks} tasks; "
             f"{free / 1e9:.2f} GB are free at {root}",
             "Make room, use another --project folder, a smaller region or season, or fewer --bands.",
         )
-
-
-def _free_bytes(root: Location) -> int | None:
-    """Return what is free; None in an object store, which has no end."""
-    if isinstance(root, ObjectPath):
-        return None
-    folder = root
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def _silent(line: str) -> None:

@@ -59,8 +59,12 @@ class BuildOptions:
     "Check the checksums of remote files too."
     max_failed_reads: int = 0
     "Failed reads up to which the build counts as good."
+    rates: Path | None = None
+    "Of a dry run: file of prices and speeds; see `pipeline.rates`."
 
     def __post_init__(self) -> None:
+        if self.rates is not None and not self.dry_run:
+            raise UsageError("--rates goes with --dry-run: a build counts no cost", "Add --dry-run, or leave it out.")
         if self.bands is not None and self.resolution_m is not None:
             raise UsageError("--bands and --resolution both choose bands", "Give one of them.")
         if self.max_failed_reads < 0:

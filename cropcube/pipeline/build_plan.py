@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,14 @@ from cropcube.cube.ledger import digest
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.location import Location, ObjectPath
 from cropcube.observations.extent import footprints_in
-from cropcube.pipeline.build_estimate import bytes_per_pixel, file_bytes
 from cropcube.pipeline.build_memory import bounding_box, task_memory_bytes
+from cropcube.pipeline.scene_sizes import bytes_per_pixel, file_bytes
 from cropcube.pipeline.stage import StageTask
 
 if TYPE_CHECKING:
     from datetime import date
+
+    from numpy.typing import NDArray
 
     from cropcube.catalog.frozen import FrozenCatalog
     from cropcube.config import Project, ProjectSpec
@@ -62,6 +64,8 @@ class PlannedTask:
     read_bytes: int
     store_bytes: int
     "Before compression."
+    fetched_bytes: int = 0
+    "Of those to read: from beyond this machine."
 
 
 def plan(project: Project, catalog: FrozenCatalog, verify: bool, known: frozenset[str]) -> Iterator[PlannedTask]:
@@ -80,17 +84,22 @@ def plan(project: Project, catalog: FrozenCatalog, verify: bool, known: frozense
         goes.
     """
     spec = project.spec
+    squares_of = {zone.lattice.name: zone.squares() for zone in spec.grid.zones}
+    boxes_of = {
+        name: np.array([shapely.box(*bounding_box(tiles, FINEST_M).bounds) for tiles in squares.values()], dtype=object)
+        for name, squares in squares_of.items()
+    }
     for slab in range(spec.season.slabs):
         scenes = catalog.scenes(spec.season.slab_days(slab), spec.season)
         facts = [_facts(scene, spec, project.root) for scene in scenes]
         for zone in spec.grid.zones:
-            squares = zone.squares()
-            touching = _touching(squares, facts if spec.epsg else own_scenes(facts, zone.lattice))
-            for square, tiles in squares.items():
-                key = task_key(zone.lattice.name, slab, square)
-                here = touching.get(square, [])
-                if here or key in known:
-                    yield _planned(spec, BuildSquare(zone.lattice.name, square, slab, tiles, (), verify), here)
+            name = zone.lattice.name
+            seen = facts if spec.epsg else own_scenes(facts, zone.lattice)
+            touching = _touching(zone.lattice, boxes_of[name], seen)
+            for number, (square, tiles) in enumerate(squares_of[name].items()):
+                here = touching.get(number, [])
+                if here or task_key(name, slab, square) in known:
+                    yield _planned(spec, BuildSquare(name, square, slab, tiles, (), verify), here)
 
 
 def task_key(zone: str, slab: int, square: tuple[int, int]) -> str:
@@ -159,11 +168,14 @@ class SceneFacts:
     day: date
     fingerprint: str
     file_bytes: float
+    remote_bytes: float
+    "Of files that do not lie on this machine."
 
 
 def _facts(scene: Scene, spec: ProjectSpec, root: Location) -> SceneFacts:
-    size = sum(file_bytes(scene, band) for band in (*spec.sensor.bands, spec.sensor.quality))
-    return SceneFacts(scene, scene.solar_day, fingerprint(scene, spec.sensor, root), size)
+    sizes = {band.name: file_bytes(scene, band) for band in (*spec.sensor.bands, spec.sensor.quality)}
+    remote = sum(sizes[name] for name, asset in scene.assets.items() if name in sizes and is_remote(asset.href))
+    return SceneFacts(scene, scene.solar_day, fingerprint(scene, spec.sensor, root), sum(sizes.values()), remote)
 
 
 def _planned(spec: ProjectSpec, square: BuildSquare, overlaps: Sequence[_Overlap]) -> PlannedTask:
@@ -179,8 +191,9 @@ def _planned(spec: ProjectSpec, square: BuildSquare, overlaps: Sequence[_Overlap
     )
     pixels = sum(tile.tile_px**2 for tile in square.tiles)
     read = sum(overlap.facts.file_bytes * min(1.0, overlap.of_scene) for overlap in overlaps)
+    fetched = sum(overlap.facts.remote_bytes * min(1.0, overlap.of_scene) for overlap in overlaps)
     store = sum(covered.values()) * pixels * bytes_per_pixel(spec.sensor)
-    return PlannedTask(task, len(overlaps), len(covered), round(read), round(store))
+    return PlannedTask(task, len(overlaps), len(covered), round(read), round(store), round(fetched))
 
 
 @dataclass(frozen=True)
@@ -194,25 +207,29 @@ class _Overlap:
     "Share of the square that lies in the footprint."
 
 
-def _touching(
-    squares: Mapping[tuple[int, int], tuple[Tile, ...]], facts: Sequence[SceneFacts]
-) -> dict[tuple[int, int], list[_Overlap]]:
-    """Return by square the scenes whose footprint comes near it, in the order of `facts`."""
+def _touching(lattice: Lattice, boxes: NDArray[Any], facts: Sequence[SceneFacts]) -> dict[int, list[_Overlap]]:
+    """Return by number of the box the scenes whose footprint comes near it, in the order of `facts`."""
     if not facts:
         return {}
-    lattice = next(iter(squares.values()))[0].lattice
     footprints = footprints_in([each.scene.geometry for each in facts], lattice)
-    boxes = np.array([shapely.box(*bounding_box(tiles, FINEST_M).bounds) for tiles in squares.values()], dtype=object)
     pairs = shapely.STRtree(footprints).query(boxes, predicate="dwithin", distance=MARGIN_M)
-    common = shapely.area(shapely.intersection(boxes[pairs[0]], _valid(footprints)[pairs[1]]))
+    common = _common_m2(boxes[pairs[0]], _valid(footprints)[pairs[1]])
     own, of = shapely.area(footprints)[pairs[1]], shapely.area(boxes)[pairs[0]]
-    keys = list(squares)
-    found: dict[tuple[int, int], list[_Overlap]] = {}
+    found: dict[int, list[_Overlap]] = {}
     for number in np.lexsort((pairs[1], pairs[0])):
         of_scene, of_square = common[number] / max(own[number], 1.0), common[number] / of[number]
         overlap = _Overlap(facts[pairs[1][number]], float(of_scene), float(of_square))
-        found.setdefault(keys[pairs[0][number]], []).append(overlap)
+        found.setdefault(int(pairs[0][number]), []).append(overlap)
     return found
+
+
+def _common_m2(boxes: NDArray[Any], footprints: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the area that each box shares with a footprint; most lie within it, which is soon seen."""
+    common = shapely.area(boxes)
+    shapely.prepare(footprints)
+    cut = ~shapely.covers(footprints, boxes)
+    common[cut] = shapely.area(shapely.intersection(boxes[cut], footprints[cut]))
+    return common
 
 
 def _valid(footprints: Any) -> Any:

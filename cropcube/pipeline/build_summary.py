@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cropcube.cube.ledger import Record
-    from cropcube.pipeline.build_estimate import BuildEstimate
     from cropcube.pipeline.stage import StageSummary
 
 LISTED_FAILURES = 50
@@ -75,36 +74,6 @@ class BuildSummary:
             "failures": list(self.tally.failures),
             "max_failed_reads": self.max_failed_reads,
             "good": self.is_good,
-        }
-
-
-@dataclass(frozen=True)
-class DryRun:
-    """What a build would be; nothing was written."""
-
-    estimate: BuildEstimate
-    free_bytes: int | None
-    "On the project's disk; None in an object store."
-    worker_memory_bytes: int
-    "What one worker may use."
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it fits."""
-        fits = self.estimate.task_memory_bytes <= self.worker_memory_bytes
-        return fits and (self.free_bytes is None or self.estimate.store_bytes <= self.free_bytes)
-
-    def check(self) -> None:
-        """Raise nothing: a dry run that shows that a build does not fit has done its work."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures, JSON-ready."""
-        return {
-            "dry_run": True,
-            **self.estimate.as_dict(),
-            "free_bytes": self.free_bytes,
-            "worker_memory_bytes": self.worker_memory_bytes,
-            "fits": self.is_good,
         }
 
 

@@ -20,7 +20,7 @@ from cropcube.model.classifier import need_torch
 from cropcube.model.fit_options import FitOptions
 from cropcube.pipeline.build import build
 from cropcube.pipeline.build_options import BuildOptions
-from cropcube.pipeline.build_summary import DryRun
+from cropcube.pipeline.dry_run import DryRun
 from cropcube.pipeline.evaluate import EvaluateOptions, evaluate
 from cropcube.pipeline.export import ExportOptions, export
 from cropcube.pipeline.features import FeaturesOptions, features

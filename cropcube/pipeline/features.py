@@ -62,6 +62,8 @@ class TilePayload:
     "Key and content digest of the build records under the tile; recorded with it."
     unfinished: tuple[str, ...] = ()
     "Build tasks under the tile that are not done; recorded with it."
+    days: int = 0
+    "That the cube holds of the tile."
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _tasks(project: Project, cube: Store, spec: FeatureSpec, builds: Builds) -> 
             yield StageTask(
                 f"{STAGE}/{spec.name}/{zone.lattice.name}/{tile.name}",
                 features_digest(project, spec, records),
-                TilePayload(tile, spec, records, unfinished),
+                TilePayload(tile, spec, records, unfinished, days),
                 tile_memory_bytes(spec, project.spec.season, project.spec.sensor, tile, days),
             )
 

@@ -179,15 +179,17 @@ def predict(project_root: Location, options: PredictOptions, run: RunOptions | N
     check_files(model_path, card)
     layout = check_fit(project, card, model_path)
     run = run or RunOptions()
-    inference = _inference(model_path, card, run)
+    inference = inference_of(card, run)
+    # Nothing of a map is touched before the model was seen to be read there; what workers elsewhere have is seen there.
+    load_model(model_path, CPU if run.is_elsewhere else inference)
     if options.origin == FEATURES:
         open_model_features(project, card)
     spec = FeatureSpec.from_dict(card.feature_spec)
-    mask = _crop_mask(project, options)
+    mask = crop_mask_of(project, options)
     layers = len(card.legend) if options.probabilities else 0
     wanted = MapWanted(model_path, digest_of(card), card.classifier, spec, options.origin, layers, mask, inference)
     target = map_spec(project, card, wanted)
-    anew = _is_anew(project, card, target, options)
+    anew = is_anew(project, card, target, options)
     records = {} if anew else {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
     plan = plan_map(project, layout, wanted, part, records)
     _refuse_nothing(project, plan, options)
@@ -216,17 +218,12 @@ def predict(project_root: Location, options: PredictOptions, run: RunOptions | N
     )
 
 
-def _inference(model_path: Location, card: ModelCard, run: RunOptions) -> str:
-    """Return what the model classifies on, once it was seen to be read there: nothing of a map is touched before.
-
-    What workers elsewhere have is seen there.
-    """
-    inference = CUDA if run.device == CUDA and card.classifier == "cropnet" else CPU
-    load_model(model_path, CPU if run.is_elsewhere else inference)
-    return inference
+def inference_of(card: ModelCard, run: RunOptions) -> str:
+    """Return what a model classifies on: the device is part of a tile's digest."""
+    return CUDA if run.device == CUDA and card.classifier == "cropnet" else CPU
 
 
-def _crop_mask(project: Project, options: PredictOptions) -> CropMask | None:
+def crop_mask_of(project: Project, options: PredictOptions) -> CropMask | None:
     """Return the mask that is asked for; refuse one that cannot be read, or lies beside the region."""
     if options.crop_mask is None:
         return None
@@ -251,7 +248,7 @@ def _refuse_nothing(project: Project, plan: MapPlan, options: PredictOptions) ->
     )
 
 
-def _is_anew(project: Project, card: ModelCard, target: StoreSpec, options: PredictOptions) -> bool:
+def is_anew(project: Project, card: ModelCard, target: StoreSpec, options: PredictOptions) -> bool:
     """Return whether the map that may stand is to be removed; refuse one with another legend, or a part of another."""
     if not Store.exists(project.map_path):
         return True

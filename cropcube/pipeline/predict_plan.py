@@ -34,7 +34,7 @@ from cropcube.kernels.device import CPU
 from cropcube.maps.predict import ALGORITHM_REVISION, STRIP_PX, features_bytes, strip_bytes
 from cropcube.observations.extent import footprints_in, touched
 from cropcube.pipeline.build_memory import BANDS_IN_FLIGHT, day_bytes
-from cropcube.pipeline.feature_sources import CATALOG, FEATURES, TileContent, contents
+from cropcube.pipeline.feature_sources import CATALOG, FEATURES, contents
 from cropcube.pipeline.map_records import STAGE, Mapped, part_digest
 from cropcube.pipeline.predict_task import MapWanted, TilePayload, counted_pixels
 from cropcube.pipeline.provenance import ORIGIN
@@ -164,14 +164,14 @@ def plan_map(
     made |= {"inference": wanted.inference} if wanted.inference != CPU else {}
     size_of = sizes_of(project.map_path)
     tasks, without = [], 0
-    for tile in _tiles(project, part):
+    for tile in tiles_touched(project, part):
         place = f"{tile.lattice.name}/{tile.name}"
         content = had.get(place)
         if content is None:
             without += 1
             continue
         whole = tile_digest(project, content.digest, made, wanted.probabilities)
-        memory = _memory_bytes(project, layout, wanted, tile, content)
+        memory = map_memory_bytes(project, layout, wanted, tile, content.days)
         task = StageTask(f"{STAGE}/{place}", whole, TilePayload(tile, wanted, content), memory)
         if part is not None and not _covers(project, part, task.payload):
             task = _partial(task, part, Mapped.of(standing.get(task.key), size_of))
@@ -179,7 +179,7 @@ def plan_map(
     return MapPlan(tuple(tasks), without)
 
 
-def _tiles(project: Project, part: Region | None) -> Iterator[Tile]:
+def tiles_touched(project: Project, part: Region | None) -> Iterator[Tile]:
     """Yield the tiles that a part touches."""
     for zone in project.spec.grid.zones:
         shape = None if part is None else footprints_in([part.geometry], zone.lattice)[0]
@@ -207,12 +207,12 @@ def _partial(task: StageTask, part: Region, stood: Mapped) -> StageTask:
     return replace(task, digest=part_digest(task.digest, parts), payload=payload, kept=stood.as_details())
 
 
-def _memory_bytes(project: Project, layout: InputLayout, wanted: MapWanted, tile: Tile, content: TileContent) -> int:
-    """Return the projected peak of one tile."""
+def map_memory_bytes(project: Project, layout: InputLayout, wanted: MapWanted, tile: Tile, days: int) -> int:
+    """Return the projected peak of one tile, of whose observations so many days are in memory at once."""
     kind = wanted.classifier
     needed = BASELINE_BYTES.get(kind, USUAL_BASELINE_BYTES) + strip_bytes(layout, tile.tile_px)
     needed += tile.tile_px**2 * 2 * wanted.layers
-    if wanted.origin == FEATURES or not content.days:
+    if wanted.origin == FEATURES or not days:
         return needed
     sensor = project.spec.sensor
     cell = cell_px(tile.tile_px)
@@ -220,10 +220,8 @@ def _memory_bytes(project: Project, layout: InputLayout, wanted: MapWanted, tile
     needed += features_bytes(layout, block * tile.tile_px)
     cell_box = Tile(tile.lattice, cell, 0, 0).box(FINEST_M)
     # Observations, masks repeated and compared, and running sums where the mask is dilated.
-    needed += content.days * (
-        day_bytes(sensor, cell_box) + cell * cell * (4 + (8 if wanted.feature_spec.dilate_m else 0))
-    )
+    needed += days * (day_bytes(sensor, cell_box) + cell * cell * (4 + (8 if wanted.feature_spec.dilate_m else 0)))
     if wanted.origin == CATALOG:
         box = grown(tile.box(FINEST_M), wanted.feature_spec.dilate_m)
-        needed += (content.days + 1) * day_bytes(sensor, box) + BANDS_IN_FLIGHT * 2 * box.height * box.width
+        needed += (days + 1) * day_bytes(sensor, box) + BANDS_IN_FLIGHT * 2 * box.height * box.width
     return needed

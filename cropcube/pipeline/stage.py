@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +166,7 @@ def run_stage(
     reports: list[TaskReport] = []
     with _swept(ledger, work.store):
         standing = {} if clear else {record.key: record for record in ledger.records(work.stage)}
-        size_of = sizes_of(work.store, bool(standing))
-        wanted = [task for task in tasks if not is_done(standing.get(task.key), task.digest, size_of)]
+        wanted = not_done(tasks, standing, work.store)
         have = resources(options, len(wanted))
         _refuse_if_too_big(work.stage, wanted, have)
         if wanted:
@@ -228,6 +227,22 @@ def is_done(record: Record | None, digest: str, size_of: SizeOf) -> bool:
     if record is None or (record.state, record.digest) != (DONE, digest):
         return False
     return not record.damaged(size_of)
+
+
+def not_done(tasks: Iterable[StageTask], standing: Mapping[str, Record], store: Location) -> list[StageTask]:
+    """Return the tasks that a run has to do.
+
+    Parameters
+    ----------
+    tasks
+        Of one store.
+    standing
+        Its records by key.
+    store
+        Where it is.
+    """
+    size_of = sizes_of(store, bool(standing))
+    return [task for task in tasks if not is_done(standing.get(task.key), task.digest, size_of)]
 
 
 def _is_underway(record: Record, task: StageTask) -> bool:

@@ -110,6 +110,31 @@ def test_dry_run_writes_nothing(sample_scenes, tmp_path):
     assert not root.exists()
 
 
+def test_dry_runs_of_a_project_that_is_done_find_nothing_to_do(trained):
+    for verb in (("build",), ("features", "--window", 15), ("predict",)):
+        said = console.as_json(*verb, "--dry-run", "--project", trained)
+        assert (said["verb"], said["tasks"], said["hours"]) == (verb[0], 0, [0.0, 0.0])
+        assert said["reused"] > 0
+        assert said["tiles"]["utm31n"] == 4
+
+
+def test_a_region_is_planned_before_anything_stands(tmp_path):
+    rates = tmp_path / "rates.toml"
+    rates.write_text("core_hour_usd = [3, 4]\n")
+    root, asked = tmp_path / "none", ("--region", "belgium", "--season", "2024", "--dry-run", "--workers", 8)
+    for verb in ("build", "features", "predict"):
+        said = console.as_json(verb, *asked, "--rates", rates, "--project", root)
+        assert said["workers"] == 8
+        assert said["cost_usd"]["core_hours"][0] > 3 * 0.9 * said["core_hours"][0]
+        assert "hours on 8 workers" in console.ok(verb, *asked, "--project", root)
+        assert not root.exists()
+    rates.write_text("core_hour_usd = -1\n")
+    done = console.run("features", *asked, "--rates", rates, "--project", root)
+    assert done.returncode == 1
+    assert not done.stdout
+    assert "core_hour_usd = -1 is too little" in done.stderr
+
+
 def test_status(trained):
     said = console.as_json("status", "--project", trained)
     assert "build" in json.dumps(said)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cropcube_cli import show
+from cropcube_cli.dry_run import DryRunOption, RatesOption, tables
 from cropcube_cli.options import (
     ClusterOption,
     JsonOption,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cropcube.pipeline.build_summary import BuildSummary, DryRun
+    from cropcube.pipeline.build_summary import BuildSummary
 
 
 def build(
@@ -47,7 +48,8 @@ def build(
     ] = None,
     tile_px: Annotated[int | None, typer.Option("--tile-px", help="Side of a tile at 10 m (multiple of 96).")] = None,
     crs: Annotated[str | None, typer.Option("--crs", help="One CRS, EPSG:3035 say; default: UTM zones.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    dry_run: DryRunOption = False,
+    rates: RatesOption = None,
     search: Annotated[bool, typer.Option("--search", help="Ask the catalogue again.")] = False,
     scenes_only: Annotated[
         bool,
@@ -66,7 +68,7 @@ def build(
     """Build a region's cube of observations, or go on with the build that stands."""
     from cropcube.pipeline.build import build as run_build
     from cropcube.pipeline.build_options import BuildOptions
-    from cropcube.pipeline.build_summary import DryRun
+    from cropcube.pipeline.dry_run import DryRun
 
     options = BuildOptions(
         region=region,
@@ -83,18 +85,15 @@ def build(
         scenes_only=scenes_only,
         verify=verify,
         max_failed_reads=max_failed_reads,
+        rates=rates,
     )
     run = run_options(cluster, workers, memory_limit, quiet)
-    summary = run_build(project, options, run, _silent if quiet else show.note)
+    summary = run_build(project, options, run, show.silent if quiet else show.note)
     if isinstance(summary, DryRun):
-        show.result(summary, as_json, _dry_run_table(summary))
+        show.result(summary, as_json, tables(summary))
     else:
         show.result(summary, as_json, _closing_table(summary))
     summary.check()
-
-
-def _silent(line: str) -> None:
-    """Say nothing."""
 
 
 def _closing_table(summary: BuildSummary) -> Callable[[Console], None]:
@@ -117,25 +116,5 @@ def _closing_table(summary: BuildSummary) -> Callable[[Console], None]:
         console.print(show.table(f"Build of {summary.project}", ("what", "value"), rows))
         if figures["failures"]:
             show.failed_reads(console, figures["failed_reads"], figures["failures"])
-
-    return render
-
-
-def _dry_run_table(summary: DryRun) -> Callable[[Console], None]:
-    def render(console: Console) -> None:
-        figures = summary.as_dict()
-        rows = [
-            ("scenes", figures["scenes"]),
-            ("tasks to do", figures["tasks"]),
-            ("tasks done already", figures["reused"]),
-            ("to read", show.size(figures["bytes_to_read"])),
-            ("to store", show.size(figures["bytes_to_store"])),
-            ("free on the disk", "no end" if figures["free_bytes"] is None else show.size(figures["free_bytes"])),
-            ("memory per task", show.size(figures["task_memory_bytes"])),
-            ("memory per worker", show.size(figures["worker_memory_bytes"])),
-            ("fits", "yes" if figures["fits"] else "no"),
-        ]
-        console.print(show.table("Dry run: nothing was written", ("what", "value"), rows))
-        console.print(f"From {figures['source']}.")
 
     return render

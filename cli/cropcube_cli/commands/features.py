@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cropcube_cli import show
+from cropcube_cli.dry_run import DryRunOption, PlannedRegionOption, PlannedSeasonOption, RatesOption, tables
 from cropcube_cli.options import (
     ClusterOption,
     DeviceOption,
@@ -61,6 +62,10 @@ def features(
         str | None,
         typer.Option("--percentiles", metavar="P,P,...", help="Of percentiles: which (10,25,50,75,90)."),
     ] = None,
+    dry_run: DryRunOption = False,
+    region: PlannedRegionOption = None,
+    season: PlannedSeasonOption = None,
+    rates: RatesOption = None,
     project: ProjectOption = Path("."),
     cluster: ClusterOption = "auto",
     workers: WorkersOption = None,
@@ -73,10 +78,18 @@ def features(
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.pipeline.features import FeaturesOptions
     from cropcube.pipeline.features import features as run_features
+    from cropcube.pipeline.features_estimate import dry_run_features
+    from cropcube.pipeline.planning import Planning
 
     own = {"window": window, "order": order, "ridge": ridge, "index": index or None, "percentiles": percentiles}
     spec = FeatureSpec.of_words(kind, mask, dilate, own)
-    summary = run_features(project, FeaturesOptions(spec), run_options(cluster, workers, memory_limit, quiet, device))
+    run = run_options(cluster, workers, memory_limit, quiet, device)
+    planning = Planning.of_words(dry_run, region, season, rates)
+    if planning is not None:
+        planned = dry_run_features(project, spec, planning, run, show.silent if quiet else show.note)
+        show.result(planned, as_json, tables(planned))
+        return
+    summary = run_features(project, FeaturesOptions(spec), run)
     figures = summary.as_dict()
 
     def render(console: Console) -> None:

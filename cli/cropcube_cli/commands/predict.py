@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cropcube_cli import show
+from cropcube_cli.dry_run import DryRunOption, PlannedRegionOption, PlannedSeasonOption, RatesOption, tables
 from cropcube_cli.options import (
     ClusterOption,
     DeviceOption,
@@ -58,6 +59,10 @@ def predict(
     max_failed_reads: Annotated[
         int, typer.Option("--max-failed-reads", min=0, help="Failed reads of scenes that still count as success.")
     ] = 0,
+    dry_run: DryRunOption = False,
+    region: PlannedRegionOption = None,
+    season: PlannedSeasonOption = None,
+    rates: RatesOption = None,
     project: ProjectOption = Path("."),
     cluster: ClusterOption = "auto",
     workers: WorkersOption = None,
@@ -67,11 +72,19 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Make the wall-to-wall crop-type map, tile by tile."""
+    from cropcube.pipeline.planning import Planning
     from cropcube.pipeline.predict import PredictOptions
     from cropcube.pipeline.predict import predict as run_predict
+    from cropcube.pipeline.predict_estimate import dry_run_predict
 
     options = PredictOptions(model, rebuild, source, probabilities, crop_mask, box, max_failed_reads)
-    summary = run_predict(project, options, run_options(cluster, workers, memory_limit, quiet, device))
+    run = run_options(cluster, workers, memory_limit, quiet, device)
+    planning = Planning.of_words(dry_run, region, season, rates)
+    if planning is not None:
+        planned = dry_run_predict(project, options, planning, run, show.silent if quiet else show.note)
+        show.result(planned, as_json, tables(planned))
+        return
+    summary = run_predict(project, options, run)
 
     def render(console: Console) -> None:
         figures = summary.as_dict()

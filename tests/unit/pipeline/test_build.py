@@ -14,7 +14,8 @@ from cropcube.errors import CatalogError, ConflictError, InvalidInputError, Miss
 from cropcube.pipeline import build as build_module
 from cropcube.pipeline.build import build
 from cropcube.pipeline.build_options import BuildOptions
-from cropcube.pipeline.build_summary import BuildSummary, DryRun
+from cropcube.pipeline.build_summary import BuildSummary
+from cropcube.pipeline.dry_run import DryRun
 from cropcube.run.options import RunOptions
 from tests.support.granules import LEFT_M, TOP_M, random_granule, tree_bytes, write_catalog
 from tests.support.small_build import BANDS, REGION, SEASON, SERIAL, build_small, built, cube_of, granules, oracle
@@ -219,7 +220,7 @@ def test_a_project_that_stands_outlives_a_search_that_fails(tmp_path: Path) -> N
 
 def test_too_big_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("cropcube.pipeline.build.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("cropcube.pipeline.dry_run.shutil.disk_usage", lambda path: usage)
     with pytest.raises(ResourceError, match=r"projected to store .* GB in 6 tasks; 0\.00 GB are free"):
         built(tmp_path)
     assert not (tmp_path / "project" / "cube.zarr").exists()

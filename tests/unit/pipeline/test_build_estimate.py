@@ -11,7 +11,8 @@ from cropcube.config import ProjectSpec
 from cropcube.domain.scene import Asset, Radiometry, Scene
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
-from cropcube.pipeline.build_estimate import bytes_per_pixel, estimate_from_orbits, file_bytes, looks_per_day
+from cropcube.pipeline.build_estimate import estimate_from_orbits
+from cropcube.pipeline.scene_sizes import bytes_per_pixel, file_bytes, looks_per_day
 
 
 @pytest.mark.parametrize(
