@@ -44,7 +44,7 @@ ARRAY_OF = {
     "harmonic": COEFFICIENT,
 }
 """The array that a classifier reads, by the features' kind."""
-REVISION = 4
+REVISION = 5
 """Of everything that turns observations into features: raise it when the same observations would give others."""
 
 

@@ -29,8 +29,8 @@ def window_geomedian(
 
     The vector of bands whose summed distance to the observations is least (Roberts, Mueller and McIntyre 2017, IEEE
     TGRS 55(11)), searched from their mean by Weiszfeld's steps as Vardi and Zhang (2000, PNAS 97(4)) mend them,
-    each prolonged by what the one before tells (Anderson 1965, J. ACM 12(4)), in float32, until a step is shorter than
-    0.02 of an integer (100 steps at most). Of two observations it is the mean.
+    each prolonged by what the one before tells (Anderson 1965, J. ACM 12(4)) unless that raises the sum, in float32,
+    until a step is shorter than 0.02 of an integer (100 steps at most). Of two observations it is the mean.
     The same for any number of threads, any instruction set and on a device; the global interpreter lock is released.
 
     Parameters

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cropcube.cube import shards
+from cropcube.cube.opened import OpenedFile
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import FeatureSpec
 from cropcube.domain.legend import Legend
@@ -102,15 +102,13 @@ def test_samples_are_the_same_either_way(project, spec):
 def reads(monkeypatch):
     """How often each chunk of a cube was read."""
     counted: Counter[tuple[object, ...]] = Counter()
-    chunks_of = shards._chunks_of
+    parts = OpenedFile.parts
 
-    def counting(descriptor, path, *rest):
-        found = chunks_of(descriptor, path, *rest)
-        if "tiles" not in path.parts:
-            counted.update((path, *chunk.data.args[1:]) for chunk in found)
-        return found
+    def counting(self, spans):
+        counted.update((self.path, span) for span in spans)
+        return parts(self, spans)
 
-    monkeypatch.setattr(shards, "_chunks_of", counting)
+    monkeypatch.setattr(OpenedFile, "parts", counting)
     return counted
 
 

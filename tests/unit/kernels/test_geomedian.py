@@ -48,6 +48,25 @@ def test_it_is_what_a_minimiser_finds(dates, bands):
     assert summed(np.array(found)) <= best * (1 + 1e-6) + 0.5 * np.sqrt(bands) * dates
 
 
+@pytest.mark.parametrize("bands", [1, 2, 10])
+@pytest.mark.parametrize("dates", [5, 20, 31, 60, 145])
+def test_observations_on_a_line_have_their_median(bands, dates):
+    """Steps are slow there, end beside observations and are prolonged the most."""
+    generator = np.random.default_rng([bands, dates])
+    along = generator.integers(1, 65536, (dates, 1, 20, 50)).astype(np.uint16)
+    valid = generator.random((dates, 20, 50)) < 0.6
+    found, count = window_geomedian(along.repeat(bands, axis=1), valid, np.zeros(dates, np.int32), 1, 2)
+    values = np.where(valid, along[:, 0].astype(float), np.nan)
+    seen = count[0] > 0
+    middle = np.nanmedian(values[:, seen], axis=0)
+    least = np.nansum(abs(values[:, seen] - middle), axis=0)
+    summed = np.nansum(abs(values[:, seen] - found[0, 0][seen]), axis=0)
+    np.testing.assert_array_equal(found[0], found[0, :1].repeat(bands, axis=0))
+    assert (summed <= least * (1 + 1e-6) + 0.5 * count[0][seen]).all()
+    odd = count[0][seen] % 2 == 1
+    np.testing.assert_array_equal(found[0, 0][seen][odd], middle[odd])
+
+
 def test_real_series_of_every_length():
     sample = load_sample()
     fine = np.stack([sample.bands[band] for band in ("B02", "B03", "B04", "B08")], axis=1)[:, :, ::3, ::3]
