@@ -9,9 +9,9 @@ import os
 import socket
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ from cropcube.errors import ConflictError, InvalidInputError, MissingError, Reso
 from cropcube.location import ObjectPath
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cropcube.location import Location
 
 FILE_NAME = "cropcube.toml"
@@ -102,6 +104,8 @@ class Project:
 
     root: Location
     spec: ProjectSpec
+    cluster: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    "The table of that name: where its tasks run if nothing else is said. Not of the specification: it may be changed."
 
     @property
     def scenes_path(self) -> Location:
@@ -142,19 +146,44 @@ class Project:
         """Where reports and extracts go: the project's folder; of a project in an object store, the current one."""
         return self.root if isinstance(self.root, Path) else Path.cwd()
 
-    def check_seen(self) -> None:
-        """Raise if this process does not see the project's folder.
+    @property
+    def place(self) -> ProjectPlace:
+        """Where it is, as it travels to a worker: a country's tiles are half a megabyte."""
+        return ProjectPlace(self.root, self.spec.digest)
+
+
+@dataclass(frozen=True)
+class ProjectPlace:
+    """A project by its place; the process that opens it reads its specification once."""
+
+    root: Location
+    digest: str
+
+    def open(self) -> Project:
+        """Return the project.
 
         Raises
         ------
         MissingError
-            In a worker on another machine, most often.
+            If this process does not see it: a worker on another machine, most often.
+        ConflictError
+            If another one is there now.
         """
-        if not (self.root / FILE_NAME).is_file():
-            raise MissingError(
-                f"{socket.gethostname()} does not see the project in {self.root}",
-                "Workers of a cluster need the project and its scenes at the same paths, on a shared file system.",
-            )
+        return _opened(self)
+
+
+@lru_cache(maxsize=8)
+def _opened(place: ProjectPlace) -> Project:
+    if not (place.root / FILE_NAME).is_file():
+        raise MissingError(
+            f"{socket.gethostname()} does not see the project in {place.root}",
+            "Workers of a cluster need the project and its scenes at the same paths, on a shared file system, or a "
+            "project in an object store.",
+        )
+    project = read_project(place.root)
+    if project.spec.digest != place.digest:
+        raise ConflictError(f"{place.root} holds another project now", "Start the command again.")
+    return project
 
 
 def create_project(root: Location, spec: ProjectSpec) -> Project:
@@ -237,7 +266,10 @@ def read_project(root: Location) -> Project:
                 f"{path} has format {tables['format']}; this cropcube reads {FORMAT}",
                 "Use the cropcube that made it, or build the region again in another folder.",
             )
-        return Project(root, _to_spec(root, tables))
+        cluster = tables.get("cluster", {})
+        if not isinstance(cluster, dict):
+            raise InvalidInputError(f"{path}: cluster = {cluster!r} is no table", 'Write [cluster] and kind = "local".')
+        return Project(root, _to_spec(root, tables), cluster)
     except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise InvalidInputError(
             f"{path} is damaged ({type(error).__name__}: {error})",
@@ -289,6 +321,7 @@ def _to_geojson(region: Region) -> str:
 def _to_toml(spec: ProjectSpec) -> str:
     lines = [
         "# Written once by `cropcube build`; another region, season, grid, sensor or band list needs another folder.",
+        "# A table [cluster] (kind, workers, memory_limit) may be added: where tasks run, if no --cluster is given.",
         f"format = {FORMAT}",
     ]
     for table, values in spec.fields().items():

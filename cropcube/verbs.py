@@ -47,9 +47,10 @@ class RunWords(TypedDict, total=False):
     """Where the tasks of a verb run."""
 
     cluster: str
-    "`auto` (worker processes for more than a handful of tasks), `serial`, `local`, or `tcp://...` of a scheduler."
-    workers: int | None
-    "Worker processes of a local cluster."
+    """`auto` (worker processes for more than a handful of tasks), `serial`, `local`, `cuda`, `slurm`, `pbs`,
+    `kubernetes`, `tcp://...` of a scheduler, or the path of its scheduler file."""
+    workers: int | tuple[int, int] | None
+    "Workers to start; of slurm, pbs and kubernetes also the least and the most."
     memory_limit: str | int | None
     "Of one worker: `6GiB`, or bytes."
     quiet: bool
@@ -392,7 +393,9 @@ def _several(said: T | Iterable[T] | None) -> tuple[T, ...]:
 def _run(words: RunWords, device: str = "auto") -> RunOptions:
     limit = words.get("memory_limit")
     size = None if limit is None else size_bytes(limit)
-    return RunOptions(words.get("cluster", "auto"), words.get("workers"), size, words.get("quiet", False), device)
+    workers = words.get("workers")
+    least, most = workers if isinstance(workers, tuple) else (workers, None)
+    return RunOptions(words.get("cluster", "auto"), least, size, words.get("quiet", False), device, most)
 
 
 def _voice(quiet: bool) -> Callable[[str], None]:

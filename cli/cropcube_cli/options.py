@@ -36,11 +36,15 @@ ClusterOption = Annotated[
     str,
     typer.Option(
         "--cluster",
-        metavar="auto|serial|local|tcp://...",
-        help="Where tasks run: worker processes here for more than a handful (auto), or a dask scheduler.",
+        metavar="KIND|tcp://...|FILE",
+        help="Where tasks run: auto (worker processes here for more than a handful), serial, local, cuda, slurm, pbs, "
+        "kubernetes, or a dask scheduler by its address or scheduler file.",
     ),
 ]
-WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes of a local cluster.")]
+WorkersOption = Annotated[
+    str | None,
+    typer.Option("--workers", metavar="N|MIN:MAX", help="Workers to start; MIN:MAX: as many as the work asks for."),
+]
 MemoryOption = Annotated[
     str | None, typer.Option("--memory-limit", metavar="SIZE", help="Memory of one worker, such as 6GiB.")
 ]
@@ -85,10 +89,12 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress ba
 
 
 def run_options(
-    cluster: str, workers: int | None, memory_limit: str | None, quiet: bool, device: str = "auto"
+    cluster: str, workers: str | None, memory_limit: str | None, quiet: bool, device: str = "auto"
 ) -> RunOptions:
     """Turn the shared options into what the pipeline takes."""
     from cropcube.domain.words import size_bytes
-    from cropcube.run.options import RunOptions
+    from cropcube.run.options import RunOptions, workers_of_words
 
-    return RunOptions(cluster, workers, None if memory_limit is None else size_bytes(memory_limit), quiet, device)
+    least, most = (None, None) if workers is None else workers_of_words(workers)
+    limit = None if memory_limit is None else size_bytes(memory_limit)
+    return RunOptions(cluster, least, limit, quiet, device, most)

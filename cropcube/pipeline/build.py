@@ -72,6 +72,7 @@ def build(
     options, run, say = options or BuildOptions(), run or RunOptions(), say or _silent
     standing = standing_project(project_root, options)
     spec = wanted_spec(options, standing.spec if standing else None, say)
+    run = run.or_else(standing.cluster if standing else {})
     root = standing.root if standing else project_root.resolve()
     if options.dry_run:
         return _dry_run(Project(root, spec), options, run, say)

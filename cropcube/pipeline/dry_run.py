@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cropcube.domain.grid import Grid
-    from cropcube.run.cluster import Resources
+    from cropcube.run.executors import Resources
     from cropcube.run.options import RunOptions
 
 SECONDS, THOUSAND, MB, GB = 3600, 1000, 1e6, 1e9

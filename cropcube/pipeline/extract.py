@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,10 @@ from cropcube.pipeline.extract_table import Sources, writing
 from cropcube.pipeline.extract_tasks import Found, Job, Source, nothing, perform
 from cropcube.pipeline.sources import CUBE, refuse_damaged, stage_of
 from cropcube.pipeline.stage import DONE
-from cropcube.run.cluster import open_executor, resources
+from cropcube.run.cluster import Wanted, open_executor
 from cropcube.run.drive import drive
 from cropcube.run.options import RunOptions
-from cropcube.run.progress import progress_bar
+from cropcube.run.progress import note, progress_bar
 from cropcube.run.task import Task
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def extract(project_root: Location, options: ExtractOptions, run: RunOptions | N
         If the file cannot be used, leaves the lon/lat range, or no place lies on the project's tiles.
     """
     project, path = find_project(project_root), options.places
-    source, points = Source(project, options.source, options.classes), options.points is not None
+    run = (run or RunOptions()).or_else(project.cluster)
+    source, points = Source(project.place, options.source, options.classes), options.points is not None
     output = _output(project.output_folder, path, options)
     refuse_damaged(project, source.name)
     columns = nothing(source, points).columns
@@ -163,7 +165,7 @@ def extract(project_root: Location, options: ExtractOptions, run: RunOptions | N
     about = {"source": source.name, "season": str(project.spec.season), "classes": list(options.classes)}
     tally = _Tally(np.zeros(len(frame), bool))
     with writing(output, schema, sources.kinds, about) as writer:
-        for found in _in_order([(source, task) for task in tasks], run or RunOptions()):
+        for found in _in_order(project, [(source, task) for task in tasks], run):
             tally.add(found)
             if found.places.size:
                 writer.write_table(sources.table(found.places, found.columns))
@@ -208,13 +210,13 @@ def _refuse_nothing(spec: ProjectSpec, path: Path, on_tiles: NDArray[np.bool_]) 
         )
 
 
-def _in_order(jobs: list[Job], run: RunOptions) -> Iterator[Found]:
+def _in_order(project: Project, jobs: list[Job], run: RunOptions) -> Iterator[Found]:
     """Yield what each task found, in the order of the tasks, so that the file does not depend on who was faster."""
-    have = resources(run, len(jobs))
+    wanted = Wanted(len(jobs), check=project.place.open, say=partial(note, quiet=run.quiet))
     tasks = (Task(f"extract/{number}", job) for number, job in enumerate(jobs))
     early: dict[str, Found] = {}
     due = 0
-    with open_executor(have) as executor, progress_bar("extract", len(jobs), run.quiet) as advance:
+    with open_executor(run, wanted) as executor, progress_bar("extract", len(jobs), run.quiet) as advance:
         for outcome in drive(executor, perform, tasks):
             advance(0)
             if outcome.result is None:

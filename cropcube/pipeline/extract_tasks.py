@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cropcube.config import Project
+    from cropcube.config import Project, ProjectPlace
     from cropcube.cube.store import Store
     from cropcube.pipeline.extract_places import Pixels
 
@@ -42,11 +42,16 @@ GROUP_PX = 512
 class Source:
     """What is extracted from."""
 
-    project: Project
+    place: ProjectPlace
     name: str
     "`cube`, `map`, or a name of features."
     classes: tuple[int, ...]
     "Quality classes that count as clear."
+
+    @property
+    def project(self) -> Project:
+        """The project; raises what `ProjectPlace.open` does."""
+        return self.place.open()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,6 @@ Job = tuple[Source, PointsTask | PolygonsTask]
 def perform(job: Job) -> Found:
     """Extract the places of one task."""
     source, task = job
-    source.project.check_seen()
     store = open_source(source.project, source.name)
     columns = Columns.of(store)
     if isinstance(task, PointsTask):

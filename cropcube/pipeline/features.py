@@ -128,6 +128,7 @@ def features(
         If a tile does not fit the memory of a worker, before the first read.
     """
     project = find_project(project_root)
+    run = (run or RunOptions()).or_else(project.cluster)
     spec = (options or FeaturesOptions()).spec
     layout = feature_store_spec(spec, project.spec.season, project.spec.sensor, project.spec.tile_px)
     tasks, incomplete = plan_features(project, spec)
@@ -137,7 +138,7 @@ def features(
     if not Store.exists(path):
         ledger.withdraw_all(prefix)
     Store.create(path, project.spec.grid, layout)
-    stage = run_stage(project, tasks, StageWork(prefix, path, _erase, _write), run or RunOptions())
+    stage = run_stage(project, tasks, StageWork(prefix, path, _erase, _write), run)
     stage.raise_failed()
     made = [record.details for record in ledger.records(prefix)]
     summary = _summary(project, spec, stage, made, incomplete)

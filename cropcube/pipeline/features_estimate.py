@@ -53,7 +53,7 @@ def dry_run_features(
         If an index needs a band that the cube lacks, or a rate cannot be used.
     """
     rates, project = read_rates(planning.rates), planning.project(project_root, say)
-    return DryRun.of(STAGE, estimate_features(project, spec), project.root, run, rates)
+    return DryRun.of(STAGE, estimate_features(project, spec), project.root, run.or_else(project.cluster), rates)
 
 
 def estimate_features(project: Project, spec: FeatureSpec) -> Estimate:

@@ -178,7 +178,7 @@ def predict(project_root: Location, options: PredictOptions, run: RunOptions | N
     card = read_card(model_path)
     check_files(model_path, card)
     layout = check_fit(project, card, model_path)
-    run = run or RunOptions()
+    run = (run or RunOptions()).or_else(project.cluster)
     inference = inference_of(card, run)
     # Nothing of a map is touched before the model was seen to be read there; what workers elsewhere have is seen there.
     load_model(model_path, CPU if run.is_elsewhere else inference)
@@ -220,7 +220,7 @@ def predict(project_root: Location, options: PredictOptions, run: RunOptions | N
 
 def inference_of(card: ModelCard, run: RunOptions) -> str:
     """Return what a model classifies on: the device is part of a tile's digest."""
-    return CUDA if run.device == CUDA and card.classifier == "cropnet" else CPU
+    return CUDA if run.used_device == CUDA and card.classifier == "cropnet" else CPU
 
 
 def crop_mask_of(project: Project, options: PredictOptions) -> CropMask | None:

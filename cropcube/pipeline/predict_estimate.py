@@ -94,6 +94,7 @@ def dry_run_predict(
         If a box or a rate cannot be used.
     """
     rates, project = read_rates(planning.rates), planning.project(project_root, say)
+    run = run.or_else(project.cluster)
     model_path = (options.model or project.model_path).resolve()
     if options.model is None and not model_path.exists():
         estimate = _expected(project, options, _usual(project, options))

@@ -6,18 +6,19 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.objects import discard_leftovers, sizes_of
-from cropcube.errors import CropcubeError, ResourceError
-from cropcube.run.cluster import Resources, open_executor, resources
+from cropcube.errors import CropcubeError
+from cropcube.run.cluster import Wanted, open_executor
 from cropcube.run.drive import drive
-from cropcube.run.progress import progress_bar
+from cropcube.run.progress import note, progress_bar
 from cropcube.run.task import Outcome, Task
 
 if TYPE_CHECKING:
-    from cropcube.config import Project
+    from cropcube.config import Project, ProjectPlace
     from cropcube.cube.objects import SizeOf
     from cropcube.location import Location
     from cropcube.run.options import RunOptions
@@ -167,14 +168,15 @@ def run_stage(
     with _swept(ledger, work.store):
         standing = {} if clear else {record.key: record for record in ledger.records(work.stage)}
         wanted = not_done(tasks, standing, work.store)
-        have = resources(options, len(wanted))
-        _refuse_if_too_big(work.stage, wanted, have)
         if wanted:
-            given = (replace(task, threads=have.threads, device=options.device) for task in wanted)
-            jobs = (Task(task.key, (project, task, work), task.memory_bytes) for task in given)
-            with open_executor(have) as executor, progress_bar(work.stage, len(wanted), options.quiet) as advance:
+            with (
+                open_executor(options, _asked(project, wanted, options)) as executor,
+                progress_bar(work.stage, len(wanted), options.quiet) as advance,
+            ):
                 if clear:
                     clear()
+                given = (replace(task, threads=executor.have.threads, device=options.used_device) for task in wanted)
+                jobs = (Task(task.key, (project.place, task, work), task.memory_bytes) for task in given)
                 for outcome in drive(executor, perform, jobs):
                     report = _report(outcome)
                     reports.append(report)
@@ -194,15 +196,15 @@ def _swept(ledger: Ledger, store: Location) -> Iterator[None]:
         discard_leftovers(store)
 
 
-def perform(job: tuple[Project, StageTask, StageWork]) -> TaskReport:
+def perform(job: tuple[ProjectPlace, StageTask, StageWork]) -> TaskReport:
     """Do one task on a worker: erase if something else may stand, write, record.
 
     The record goes through `erasing` and `begun`, so that a kill at any moment is told from a clean slate: chunks of
     another digest are never left under a new record, and a second driver that does the same task writes the same
     bytes over them without erasing what the first has finished.
     """
-    project, task, work = job
-    project.check_seen()
+    place, task, work = job
+    project = place.open()
     ledger = Ledger(project.ledger_path)
     standing = ledger.read(task.key)
     if is_done(standing, task.digest, sizes_of(work.store)):
@@ -258,13 +260,7 @@ def _report(outcome: Outcome[TaskReport]) -> TaskReport:
     return TaskReport(outcome.key, "failed", outcome.seconds, outcome.peak_bytes, error=what, next_step=next_step)
 
 
-def _refuse_if_too_big(stage: str, tasks: Sequence[StageTask], have: Resources) -> None:
-    if not tasks:
-        return
+def _asked(project: Project, tasks: Sequence[StageTask], options: RunOptions) -> Wanted:
+    """Return what the cluster of a stage is asked for."""
     largest = max(tasks, key=lambda task: task.memory_bytes)
-    if largest.memory_bytes > have.memory_bytes:
-        raise ResourceError(
-            f"{stage}: task {largest.key} is projected to need {largest.memory_bytes / 2**30:.2f} GiB; "
-            f"one of {have.workers} workers has {have.memory_bytes / 2**30:.2f} GiB",
-            "Use fewer --workers, raise --memory-limit, or create the project with a smaller --tile-px.",
-        )
+    return Wanted(len(tasks), largest.memory_bytes, largest.key, project.place.open, partial(note, quiet=options.quiet))

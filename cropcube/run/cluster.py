@@ -1,210 +1,204 @@
-"""Executors: this process, worker processes on this machine, or a dask cluster. The only place that imports dask."""
+"""Opening the executor that a run asks for. dask is imported in run/ alone."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
+import json
 import logging
-import signal
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cropcube.errors import MissingError
+from cropcube.errors import CropcubeError, InvalidInputError, MissingError, ResourceError
+from cropcube.run.executors import START_AGAIN, DaskExecutor, Resources, SerialExecutor
 from cropcube.run.memory import processors, worker_memory_bytes
-from cropcube.run.options import LOCAL, SERIAL, RunOptions
+from cropcube.run.options import GROWING, LOCAL, SERIAL, STARTED, RunOptions
+from cropcube.run.workers import admit, threads_for_one
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    from cropcube.run.drive import Executor, FutureLike
+    from cropcube.run.drive import Executor
 
 CONNECT_SECONDS = 20
-PATIENCE_SECONDS = 60
-"""So often it is asked, while nothing ends, whether there is still a worker."""
-START_AGAIN = "Start `dask scheduler` and `dask worker`, and run the same command again: what is done is kept."
+ANSWER_SECONDS = 20
+"""Of a scheduler that was reached once."""
+POLL_SECONDS = 2
+
+
+def _silent(_line: str) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What a run has."""
+class Wanted:
+    """What a run is to do, as far as its cluster is concerned."""
 
-    kind: str
-    "`serial`, `local` or the scheduler's address."
-    workers: int
-    threads: int
-    "Threads for one task: the one budget that kernels, codecs and torch share."
-    memory_bytes: int
-    "Memory for one worker."
+    tasks: int
+    memory_bytes: int = 0
+    "Projected peak of the largest task."
+    largest: str = ""
+    "Its name."
+    check: Callable[[], object] | None = None
+    "Raises in a worker that cannot do the tasks: run in each worker elsewhere before the first task."
+    say: Callable[[str], None] = _silent
+    "Gets the dashboard's address, and what is waited for."
 
 
 def resources(options: RunOptions, tasks: int) -> Resources:
-    """Return what a run of so many tasks has on this machine (a remote cluster answers for itself when asked)."""
+    """Return what a run of so many tasks has, taking workers elsewhere for ones like this machine's."""
     kind = options.kind(tasks)
     if kind == SERIAL:
         return Resources(kind, 1, processors(), options.memory_limit or worker_memory_bytes(1))
-    workers = options.workers or max(1, min(processors(), tasks))
+    workers = options.most_workers or options.workers or max(1, min(processors(), tasks))
     threads = max(1, processors() // workers)
     return Resources(kind, workers, threads, options.memory_limit or worker_memory_bytes(workers))
 
 
 @contextlib.contextmanager
-def open_executor(have: Resources) -> Iterator[Executor]:
-    """Open the executor for what a run has, and close it in every case.
+def open_executor(options: RunOptions, wanted: Wanted) -> Iterator[Executor]:
+    """Open the executor for a run, and close it in every case.
 
     Raises
     ------
     MissingError
-        If no scheduler answers at the address.
+        If no scheduler answers, it has no workers, or a worker does not see what the tasks need.
+    InvalidInputError
+        If the scheduler or a worker has other versions than this process.
+    ResourceError
+        If no worker has the memory of the largest task.
     """
-    if have.kind == SERIAL:
-        yield SerialExecutor()
-    elif have.kind == LOCAL:
-        with _local_cluster(have) as address, _client(address) as executor:
+    planned = resources(options, wanted.tasks)
+    if planned.kind in (SERIAL, LOCAL):
+        _refuse_too_big(planned, wanted)
+    if planned.kind == SERIAL:
+        yield SerialExecutor(planned)
+    elif planned.kind == LOCAL:
+        from cropcube.run.clusters import local_cluster
+
+        with local_cluster(planned) as cluster, _on_workers(cluster.scheduler_address, options, wanted) as executor:
+            yield executor
+    elif planned.kind in STARTED:
+        from cropcube.run.clusters import started_cluster
+
+        with started_cluster(options, planned) as cluster, _on_workers(cluster, options, wanted) as executor:
             yield executor
     else:
-        with _client(have.kind) as executor:
+        with _on_workers(planned.kind, options, wanted) as executor:
             yield executor
 
 
-@dataclass
-class DoneFuture:
-    """The future of a serial executor: done when it is born."""
-
-    key: int
-    value: Any = None
-    error: Exception | None = None
-
-    def result(self) -> Any:
-        """Return the value or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-    def cancel(self) -> None:
-        """Do nothing: it is done."""
-
-
-@dataclass
-class SerialExecutor:
-    """Runs each task when it is submitted, in this process."""
-
-    slots: int = 1
-    _keys: Iterator[int] = field(default_factory=itertools.count)
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> FutureLike:
-        """Run `function(*arguments)` now."""
-        return DoneFuture(next(self._keys), function(*arguments))
-
-    def first_done(self, pending: Sequence[FutureLike]) -> list[FutureLike]:
-        """Return all of them: each is done."""
-        return list(pending)
-
-
-@dataclass
-class DaskExecutor:
-    """Coarse futures on a dask cluster; never a graph of pixels."""
-
-    client: Any
-    slots: int
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> FutureLike:
-        """Send `function(*arguments)` to a worker."""
-        future: FutureLike = self.client.submit(function, *arguments, pure=False)
-        return future
-
-    def first_done(self, pending: Sequence[FutureLike]) -> list[FutureLike]:
-        """Wait for the first of the futures.
-
-        Raises
-        ------
-        MissingError
-            If the scheduler or the last of its workers is gone.
-        """
-        from distributed import wait
-
-        with self.client.as_current():  # not the default client: that would catch every dask computation of the user's
-            while True:
-                try:
-                    return list(wait(list(pending), PATIENCE_SECONDS, "FIRST_COMPLETED").done)
-                except TimeoutError:
-                    _slots(self.client)
-                except CancelledError as error:
-                    address = self.client.scheduler.address
-                    raise MissingError(f"the scheduler at {address} is gone", START_AGAIN) from error
-
-
 @contextlib.contextmanager
-def _local_cluster(have: Resources) -> Iterator[str]:
-    from distributed import LocalCluster
-
-    with _interrupts_for_the_driver_alone():
-        cluster = LocalCluster(
-            n_workers=have.workers,
-            threads_per_worker=1,  # a task uses `threads` of its own; two tasks in one process would share one heap
-            processes=True,
-            memory_limit=have.memory_bytes,
-            dashboard_address="127.0.0.1:0",  # any free port: several runs on one machine must not meet at 8787
-            silence_logs=logging.CRITICAL,  # the worker that the driver closes in mid-task calls that an error
-            host="127.0.0.1",
-            preload="cropcube.run.worker",
-        )
-    with cluster:
-        yield cluster.scheduler_address
-
-
-@contextlib.contextmanager
-def _interrupts_for_the_driver_alone() -> Iterator[None]:
-    """Start processes that never see Ctrl-C, which a terminal sends to all of the group: the driver closes them.
-
-    They inherit what the thread blocks that starts them, from their first moment on, and so do those that are started
-    in place of a dead one. An interrupt that comes meanwhile is delivered at the end.
-    """
-    resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and unblocks the signal then
-    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
-
-
-@contextlib.contextmanager
-def _client(address: str) -> Iterator[Executor]:
+def _on_workers(place: Any, options: RunOptions, wanted: Wanted) -> Iterator[Executor]:
+    """Join the workers of a scheduler (its address, its file or a cluster), once all of them are seen to be able."""
     from distributed.utils import silence_logging_cmgr
 
-    with silence_logging_cmgr(logging.CRITICAL), _connect(address) as client:  # what matters of it is in our errors
-        yield DaskExecutor(client, _slots(client))
+    with silence_logging_cmgr(logging.CRITICAL), _connect(place) as client:  # what matters of it is in our errors
+        _say_dashboard(client, wanted.say)
+        _wait_for_workers(client, options, wanted.say)
+        workers = admit(client, options.memory_limit)
+        have = Resources(
+            options.kind(wanted.tasks),
+            len(workers),
+            threads_for_one(client, workers, wanted.memory_bytes),
+            max((worker.memory_bytes for worker in workers), default=0),
+        )
+        _refuse_too_big(have, wanted)
+        if wanted.check is not None and options.is_elsewhere:
+            _refuse_unable(client, wanted.check)
+        is_growing = options.cluster in GROWING
+        yield DaskExecutor(client, have, wanted.memory_bytes, is_growing, options.most_workers or 0)
 
 
-def _slots(client: Any) -> int:
-    """Return how many tasks the workers take at a time; wait for the first worker.
+def _refuse_too_big(have: Resources, wanted: Wanted) -> None:
+    if wanted.memory_bytes > have.memory_bytes:
+        raise ResourceError(
+            f"task {wanted.largest} is projected to need {wanted.memory_bytes / 2**30:.2f} GiB; "
+            f"one of {have.workers} workers has {have.memory_bytes / 2**30:.2f} GiB",
+            "Use fewer --workers or ones with more memory, raise --memory-limit, or create the project with a smaller "
+            "--tile-px.",
+        )
 
-    Raises
-    ------
-    MissingError
-        If none comes.
-    """
+
+def _refuse_unable(client: Any, check: Callable[[], object]) -> None:
+    """Raise what keeps a worker from doing its tasks."""
+    for address, error in client.run(_error_of, check, on_error="return").items():
+        if isinstance(error, CropcubeError):
+            raise type(error)(f"worker {address}: {error.what}", error.next_step)
+        if isinstance(error, OSError):
+            raise MissingError(
+                f"worker {address} cannot read {error.filename or 'the project'} ({error.strerror or error})",
+                "Its environment needs what this one has: paths, or the store's endpoint and credentials (AWS_..., "
+                "AZURE_..., GOOGLE_...).",
+            )
+        if isinstance(error, Exception):
+            raise MissingError(f"worker {address} cannot be used: {type(error).__name__}: {error}", START_AGAIN)
+
+
+def _error_of(check: Callable[[], object]) -> CropcubeError | None:
     try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-    except TimeoutError as error:
-        raise MissingError(f"the scheduler at {client.scheduler.address} has no workers", START_AGAIN) from error
-    return sum(client.nthreads().values())
+        check()
+    except CropcubeError as error:
+        return error
+    return None
 
 
-def _connect(address: str) -> Any:
+def _say_dashboard(client: Any, say: Callable[[str], None]) -> None:
+    """Say where the dashboard is, if there is one: it needs bokeh where the scheduler runs."""
+    services: Mapping[str, Any] = client.scheduler_info(n_workers=0).get("services", {})
+    if services.get("dashboard"):
+        say(f"dashboard: {client.dashboard_link}")
+
+
+def _wait_for_workers(client: Any, options: RunOptions, say: Callable[[str], None]) -> None:
+    """Wait for the first worker: of a batch system or Kubernetes for ever, of a scheduler that stands not for long."""
+    began, said = time.monotonic(), False
+    while not client.scheduler_info(n_workers=1)["workers"]:
+        if time.monotonic() - began > CONNECT_SECONDS:
+            if options.cluster not in GROWING:
+                raise MissingError(f"the scheduler at {client.scheduler.address} has no workers", START_AGAIN)
+            if not said:
+                say(f"waiting for the first worker of {options.cluster} (Ctrl-C gives up)")
+                said = True
+        time.sleep(0.05 if time.monotonic() - began < POLL_SECONDS else POLL_SECONDS)
+
+
+def _connect(place: Any) -> Any:
     from distributed import Client
 
+    if not isinstance(place, str):
+        return Client(place, timeout=ANSWER_SECONDS, set_as_default=False)
+    address = place if "://" in place else _address_in(Path(place))
     try:
         with ThreadPoolExecutor(1) as thread:  # a loop of its own: in a notebook one runs already
             thread.submit(asyncio.run, _shake_hands(address)).result()
-        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TypeError, ImportError) as error:  # no answer; tls without certificates; another dask there
+        return Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
+    except (OSError, TypeError, ImportError, ValueError) as error:  # no answer; tls without certificates; another dask
         raise MissingError(
             f"no dask scheduler answers at {address} ({str(error) or f'silence for {CONNECT_SECONDS} s'})",
             f"{START_AGAIN} Or use --cluster local.",
+        ) from error
+
+
+def _address_in(path: Path) -> str:
+    """Return the address in a scheduler file, which may appear a moment after the scheduler was started."""
+    ends = time.monotonic() + CONNECT_SECONDS
+    while not path.exists():
+        if time.monotonic() > ends:
+            raise MissingError(
+                f"there is no scheduler file {path}", "Start `dask scheduler --scheduler-file FILE`, or mend the path."
+            )
+        time.sleep(0.1)
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInputError(
+            f"{path} is no scheduler file ({type(error).__name__}: {error})",
+            "`dask scheduler --scheduler-file FILE` writes one.",
         ) from error
 
 

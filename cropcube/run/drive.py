@@ -5,17 +5,25 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from cropcube.errors import CropcubeError, ResourceError
+from cropcube.errors import CropcubeError, ReadError, ResourceError
 from cropcube.run.memory import peak_memory_bytes
 from cropcube.run.task import Outcome, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cropcube.run.executors import Resources
+
 P = TypeVar("P")
 R = TypeVar("R")
+
+WAITS_SECONDS = (2.0, 10.0, 30.0)
+"""Before a task is tried again whose error may pass: so often, and so long each time, while others go on."""
+PASSING = frozenset({errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ENETUNREACH, errno.EHOSTUNREACH})
+"""What file systems of a network, and stores that do not answer, raise."""
 
 
 class FutureLike(Protocol):
@@ -33,14 +41,17 @@ class FutureLike(Protocol):
 class Executor(Protocol):
     """Where tasks run."""
 
-    slots: int
-    "Tasks that run at the same time."
+    have: Resources
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> FutureLike:
-        """Start `function(*arguments)`."""
+    @property
+    def slots(self) -> int:
+        """Tasks that run at the same time; it may change."""
 
-    def first_done(self, pending: Sequence[FutureLike]) -> list[FutureLike]:
-        """Wait until at least one of the futures is done, and return those that are."""
+    def submit(self, memory_bytes: int, function: Callable[..., Any], *arguments: Any) -> FutureLike:
+        """Start `function(*arguments)`, which is projected to need so much memory."""
+
+    def first_done(self, pending: Sequence[FutureLike], timeout_s: float | None = None) -> list[FutureLike]:
+        """Wait until at least one of the futures is done, or for so long, and return those that are."""
 
 
 def attempt(work: Callable[[P], R], task: Task[P]) -> Outcome[R]:
@@ -48,20 +59,31 @@ def attempt(work: Callable[[P], R], task: Task[P]) -> Outcome[R]:
     began = time.perf_counter()
     result: R | None = None
     error: CropcubeError | None = None
+    passing = False
     try:
         result = work(task.payload)
     except CropcubeError as known:
-        error = known
+        error, passing = known, is_passing(known)
     except Exception as unforeseen:  # one of the two boundaries: a failed task must not stop the others
-        error = _explain(task.key, unforeseen)
-    return Outcome(task.key, result, error, time.perf_counter() - began, peak_memory_bytes())
+        error, passing = _explain(task.key, unforeseen), is_passing(unforeseen)
+    return Outcome(task.key, result, error, time.perf_counter() - began, peak_memory_bytes(), passing)
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether another try may not meet this error: time-outs, connections, stores that do not answer."""
+    if isinstance(error, ReadError):
+        return error.transient
+    if isinstance(error, CropcubeError):
+        return error.__cause__ is not None and isinstance(error.__cause__, Exception) and is_passing(error.__cause__)
+    return isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in PASSING)
 
 
 def drive(executor: Executor, work: Callable[[P], R], tasks: Iterable[Task[P]]) -> Iterator[Outcome[R]]:
     """Run tasks, a bounded number in flight, and yield each outcome as it ends.
 
     A failed task never stops the others, except one that ran out of disk or memory (`ResourceError`): the others would
-    meet the same wall, so nothing new is started after it.
+    meet the same wall, so nothing new is started after it. One whose error may pass (`is_passing`) is tried again a few
+    times, after a while each, and its last outcome alone is yielded.
 
     Parameters
     ----------
@@ -72,26 +94,74 @@ def drive(executor: Executor, work: Callable[[P], R], tasks: Iterable[Task[P]]) 
     tasks
         Taken one by one as places come free, so they may be made lazily.
     """
-    waiting = iter(tasks)
+    line = _Line(iter(tasks))
     in_flight: dict[Any, tuple[FutureLike, Task[P]]] = {}
-    stopped = False
     try:
         while True:
-            while not stopped and len(in_flight) < 2 * executor.slots and (task := next(waiting, None)) is not None:
-                future = executor.submit(attempt, work, task)
+            while len(in_flight) < 2 * executor.slots and (task := line.next()) is not None:
+                future = executor.submit(task.memory_bytes, attempt, work, task)
                 in_flight[future.key] = (future, task)
                 if executor.slots == 1:
                     break  # a serial executor has run it already: report before starting the next
             if not in_flight:
-                return
-            for future in executor.first_done([future for future, _ in in_flight.values()]):
+                if not line.wait():
+                    return
+                continue
+            has_room = len(in_flight) < 2 * executor.slots
+            pending = [future for future, _ in in_flight.values()]
+            for future in executor.first_done(pending, line.due_s if has_room else None):
                 _, task = in_flight.pop(future.key)
                 outcome: Outcome[R] = _outcome(future, task)
-                stopped = stopped or isinstance(outcome.error, ResourceError)
-                yield outcome
+                if line.is_tried_again(task, outcome):
+                    continue
+                yield replace(outcome, tries=line.tries.pop(task.key, 0) + 1)
     finally:
         for future, _ in in_flight.values():
             future.cancel()
+
+
+@dataclass
+class _Line(Generic[P]):
+    """Tasks that wait: those never tried, and those to be tried again when their time has come."""
+
+    new: Iterator[Task[P]]
+    again: list[tuple[float, Task[P]]] = field(default_factory=list)
+    "In the order of their times."
+    tries: dict[str, int] = field(default_factory=dict)
+    "Failed ones, by the task's key."
+    is_closed: bool = False
+    "Nothing is started any more."
+
+    def next(self) -> Task[P] | None:
+        """Return the task to start now, if there is one."""
+        if self.is_closed:
+            return None
+        if self.again and self.again[0][0] <= time.monotonic():
+            return self.again.pop(0)[1]
+        return next(self.new, None)
+
+    @property
+    def due_s(self) -> float | None:
+        """Seconds until the first task is to be tried again; None where there is none."""
+        return max(0.0, self.again[0][0] - time.monotonic()) if self.again and not self.is_closed else None
+
+    def wait(self) -> bool:
+        """Wait for that task; False where nothing is left."""
+        if (due := self.due_s) is None:
+            return False
+        time.sleep(due)
+        return True
+
+    def is_tried_again(self, task: Task[P], outcome: Outcome[Any]) -> bool:
+        """Put a task back whose error may pass and that has not been tried too often."""
+        self.is_closed = self.is_closed or isinstance(outcome.error, ResourceError)
+        tried = self.tries.get(task.key, 0)
+        if not outcome.is_passing or self.is_closed or tried == len(WAITS_SECONDS):
+            return False
+        self.tries[task.key] = tried + 1
+        self.again.append((time.monotonic() + WAITS_SECONDS[tried], task))
+        self.again.sort(key=lambda waiting: waiting[0])
+        return True
 
 
 def _outcome(future: FutureLike, task: Task[P]) -> Outcome[Any]:

@@ -9,14 +9,18 @@ from pathlib import Path
 
 RESERVED_SHARE = 0.2
 """Share of the memory left to the driver, the file cache and everything else."""
+CGROUP_SHARE = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def processors() -> int:
-    """Return the number of processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of processors this process may run on; of a container, what its share amounts to."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if CGROUP_SHARE.is_file():
+        quota, period = CGROUP_SHARE.read_text(encoding="ascii").split()
+        if quota.isdigit():
+            count = min(count, max(1, int(quota) // int(period)))
+    return count
 
 
 def memory_bytes() -> int:

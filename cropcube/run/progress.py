@@ -17,6 +17,12 @@ from rich.progress import (
 )
 
 
+def note(line: str, quiet: bool) -> None:
+    """Show one line on standard error, unless `quiet`."""
+    if not quiet:
+        print(line, file=sys.stderr)
+
+
 @contextlib.contextmanager
 def progress_bar(title: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Show tasks done, MB/s and the time left; the yielded function reports one task and its bytes.

@@ -32,3 +32,7 @@ class Outcome(Generic[R]):
     seconds: float
     peak_bytes: int
     "Largest resident size so far of the process that ran it."
+    is_passing: bool = False
+    "Whether the error is one that another try may not meet."
+    tries: int = 1
+    "How often it was started; by this loop, not counting those that a dying worker took with it."

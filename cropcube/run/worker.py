@@ -1,16 +1,40 @@
-"""What a worker process on this machine does before its first task; dask loads it there."""
+"""What runs in a worker process besides tasks; dask loads it there."""
 
 from __future__ import annotations
 
 import multiprocessing
 from typing import Any
 
+from distributed import WorkerPlugin
+
+from cropcube.run.memory import memory_bytes
+from cropcube.run.workers import MEMORY, versions
+
 
 def dask_setup(worker: Any) -> None:
-    """Let locks be made without a name.
+    """Let locks be made without a name, before the first task of a worker on this machine.
 
     numcodecs makes one for blosc. In a process that was itself started by spawning it has a name, which the driver's
     resource tracker complains of when the worker is killed in the middle of a task, as it is after Ctrl-C.
     """
     del worker
     multiprocessing.set_start_method("fork", force=True)  # of locks alone: a worker starts no process
+
+
+class Admission(WorkerPlugin):
+    """Tells the scheduler how much memory tasks may take of a worker: none, if it is not of the driver's versions.
+
+    dask gives it to each worker as it joins, so those that come later are under the same rule.
+    """
+
+    name = "cropcube-admission"
+
+    def __init__(self, memory_limit: int | None) -> None:
+        self.memory_limit = memory_limit
+        self.versions = versions()
+
+    async def setup(self, worker: Any) -> None:
+        """State the worker's memory: the least of its own limit, its machine's memory and the run's limit."""
+        limits = (worker.memory_manager.memory_limit, self.memory_limit, memory_bytes())
+        have = min(limit for limit in limits if limit) if versions() == self.versions else 0
+        await worker.set_resources(**{MEMORY: have})

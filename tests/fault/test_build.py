@@ -227,7 +227,7 @@ def test_full_disk(
     tmp_path: Path, clean: Path, small_disk: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was done is kept, nothing is marked done that is not; with more room the build goes on."""
-    monkeypatch.setattr("cropcube.pipeline.build._free_bytes", lambda root: 10**9)  # so that it begins at all
+    monkeypatch.setattr("cropcube.pipeline.build.free_bytes", lambda root: 10**9)  # so that it begins at all
     catalog = write_catalog(granules(), tmp_path / "scenes")
     project = small_disk / "project"
     summary = build_small(project, catalog, RunOptions(cluster, workers=2 if cluster == "local" else None, quiet=True))

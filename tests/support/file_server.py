@@ -40,8 +40,8 @@ class FileServer:
 
 
 @contextlib.contextmanager
-def serve_files(folder: Path) -> Iterator[FileServer]:
-    """Serve a folder until the block ends."""
+def serve_files(folder: Path, host: str = "127.0.0.1") -> Iterator[FileServer]:
+    """Serve a folder at an address of this machine until the block ends."""
     state = FileServer(folder)
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,9 +79,9 @@ def serve_files(folder: Path) -> Iterator[FileServer]:
                 with contextlib.suppress(ConnectionError):  # a client that has enough may hang up
                     self.wfile.write(content)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
+    state.url = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

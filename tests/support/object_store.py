@@ -45,6 +45,8 @@ class ObjectStore:
     url: str
     fails: Callable[[int], tuple[str, str] | None] | None = None
     "Given the number of a request, the status and code that it is answered with instead; None for the true answer."
+    refused_key: str | None = None
+    "The id of an access key that is answered with 403."
     asked: Counter[str] = field(default_factory=Counter)
     "Requests by method."
 
@@ -60,8 +62,8 @@ class ObjectStore:
 
 
 @contextlib.contextmanager
-def object_store(environment: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    """Serve, and let this process and its children find it as any S3 endpoint."""
+def object_store(environment: pytest.MonkeyPatch, host: str = "127.0.0.1") -> Iterator[ObjectStore]:
+    """Serve at an address of this machine, and let this process and its children find it as any S3 endpoint."""
     true_answer = DomainDispatcherApplication(create_backend_app)
     lock, number = threading.Lock(), itertools.count()
 
@@ -69,6 +71,8 @@ def object_store(environment: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
         with lock:
             store.asked[environ["REQUEST_METHOD"]] += 1
             said = store.fails(next(number)) if store.fails else None
+            if store.refused_key and store.refused_key in environ.get("HTTP_AUTHORIZATION", ""):
+                said = "403 Forbidden", "InvalidAccessKeyId"
         if said is None:
             return true_answer(environ, start)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -79,8 +83,8 @@ def object_store(environment: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
         start(status, [("Content-Type", "application/xml")])
         return [f"<Error><Code>{code}</Code><AWSAccessKeyId>{KEY}</AWSAccessKeyId></Error>".encode()]
 
-    server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=_Quiet)
-    store = ObjectStore(f"http://127.0.0.1:{server.server_port}")
+    server = make_server(host, 0, answer, threaded=True, request_handler=_Quiet)
+    store = ObjectStore(f"http://{host}:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     for name, value in (

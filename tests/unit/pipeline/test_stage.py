@@ -180,11 +180,11 @@ def test_after_any_history_of_kills_and_losses_the_result_is_that_of_a_clean_run
     for digest, kill_erase, kill_write, lost in killed:
         attempt = task(digest, *of[digest], kill_erase=kill_erase, kill_write=kill_write)
         with contextlib.suppress(Killed):
-            perform((tried, attempt, WORK))
+            perform((tried.place, attempt, WORK))
         if lost is not None:
             (chunks(tried, attempt) / lost).unlink(missing_ok=True)
     for project in (tried, clean):
-        report = perform((project, task(last, *of[last]), WORK))
+        report = perform((project.place, task(last, *of[last]), WORK))
         assert report.state in ("done", "reused")
     assert stored(tried) == stored(clean)
     kept = [Ledger(project.ledger_path).read("toy/utm31n/r0001c0001") for project in (tried, clean)]
@@ -192,29 +192,29 @@ def test_after_any_history_of_kills_and_losses_the_result_is_that_of_a_clean_run
 
 
 def test_a_driver_that_comes_late_finds_the_work_done(project: Project) -> None:
-    perform((project, task("d", "a"), WORK))
-    late = perform((project, task("d", "a", kill_write=0, kill_erase=0), WORK))
+    perform((project.place, task("d", "a"), WORK))
+    late = perform((project.place, task("d", "a", kill_write=0, kill_erase=0), WORK))
     assert late.state == "reused"
 
 
 def test_a_second_driver_on_a_begun_task_does_not_erase_what_the_first_wrote(project: Project) -> None:
     Ledger(project.ledger_path).write(Record("toy/utm31n/r0001c0001", "d", "begun", {}))
-    report = perform((project, task("d", "a", kill_erase=0), WORK))
+    report = perform((project.place, task("d", "a", kill_erase=0), WORK))
     assert report.state == "done"
 
 
 @pytest.mark.parametrize("fate", [{"kill_erase": 0}, {"kill_write": 1}, {"miss": True}], ids=str)
 def test_what_a_task_keeps_stands_in_its_record_until_it_is_done(project: Project, fate: dict[str, Any]) -> None:
-    perform((project, task("old", "a"), WORK))
+    perform((project.place, task("old", "a"), WORK))
     asked = replace(task("new", "a", "b", **fate), kept={"kept": ["a box"]})
     with contextlib.suppress(Killed):
-        perform((project, asked, WORK))
+        perform((project.place, asked, WORK))
     ledger = Ledger(project.ledger_path)
     record = ledger.read(asked.key)
     assert record is not None
     assert record.state in ("erasing", "begun", "incomplete")
     assert record.details["kept"] == ["a box"]
-    perform((project, replace(asked, payload={"names": ("a", "b")}), WORK))
+    perform((project.place, replace(asked, payload={"names": ("a", "b")}), WORK))
     record = ledger.read(asked.key)
     assert record is not None
     assert (record.state, record.details) == ("done", {"failed": []})

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
-from cropcube.errors import CropcubeError, InvalidInputError, ResourceError
-from cropcube.run.cluster import DoneFuture, Resources, SerialExecutor, open_executor
-from cropcube.run.drive import attempt, drive
+from cropcube.errors import CropcubeError, InvalidInputError, ReadError, ResourceError
+from cropcube.run.cluster import Wanted, open_executor
+from cropcube.run.drive import attempt, drive, is_passing
+from cropcube.run.executors import DoneFuture, Resources, SerialExecutor
+from cropcube.run.options import RunOptions
 from cropcube.run.task import Task
+
+HERE = Resources("serial", 1, 1, 2**30)
 
 
 def double(payload: int) -> int:
@@ -37,17 +41,17 @@ class LazyExecutor:
         self.in_flight = self.most = 0
         self._keys = itertools.count()
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> DoneFuture:
+    def submit(self, memory_bytes: int, function: Callable[..., Any], *arguments: Any) -> DoneFuture:
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         return DoneFuture(next(self._keys), function(*arguments))
 
-    def first_done(self, pending: Sequence[Any]) -> list[Any]:
+    def first_done(self, pending: Sequence[Any], timeout_s: float | None = None) -> list[Any]:
         self.in_flight -= 1
         return [pending[-1]]
 
 
-@pytest.mark.parametrize("executor", [SerialExecutor(), LazyExecutor(3)])
+@pytest.mark.parametrize("executor", [SerialExecutor(HERE), LazyExecutor(3)])
 def test_every_task_is_run_once(executor: Any) -> None:
     outcomes = list(drive(executor, double, tasks(*range(10))))
     assert {o.key: o.result for o in outcomes} == {f"t{n}": 2 * n for n in range(10)}
@@ -77,12 +81,12 @@ def test_a_serial_run_reports_each_task_before_the_next_starts() -> None:
         started.append(payload)
         return payload
 
-    for number, _ in enumerate(drive(SerialExecutor(), work, tasks(1, 2, 3)), 1):
+    for number, _ in enumerate(drive(SerialExecutor(HERE), work, tasks(1, 2, 3)), 1):
         assert len(started) == number
 
 
 def test_a_failed_task_never_stops_the_others() -> None:
-    outcomes = {o.key: o for o in drive(SerialExecutor(), double, tasks(1, 13, 50, 2))}
+    outcomes = {o.key: o for o in drive(SerialExecutor(HERE), double, tasks(1, 13, 50, 2))}
     assert outcomes["t1"].result == 2
     assert outcomes["t2"].result == 4
     assert isinstance(outcomes["t13"].error, InvalidInputError)
@@ -92,7 +96,7 @@ def test_a_failed_task_never_stops_the_others() -> None:
 
 
 def test_a_full_disk_stops_new_tasks() -> None:
-    outcomes = list(drive(SerialExecutor(), double, tasks(1, 99, 2, 3)))
+    outcomes = list(drive(SerialExecutor(HERE), double, tasks(1, 99, 2, 3)))
     assert [o.key for o in outcomes] == ["t1", "t99"]
     assert isinstance(outcomes[1].error, ResourceError)
     assert "no space left" in outcomes[1].error.what
@@ -100,12 +104,87 @@ def test_a_full_disk_stops_new_tasks() -> None:
 
 def test_a_future_that_raises_becomes_an_outcome() -> None:
     class Dying(SerialExecutor):
-        def submit(self, function: Callable[..., Any], *arguments: Any) -> DoneFuture:
+        def submit(self, memory_bytes: int, function: Callable[..., Any], *arguments: Any) -> DoneFuture:
             return DoneFuture(next(self._keys), error=RuntimeError("connection lost"))
 
-    (outcome,) = drive(Dying(), double, tasks(1))
+    (outcome,) = drive(Dying(HERE), double, tasks(1))
     assert isinstance(outcome.error, CropcubeError)
     assert "connection lost" in outcome.error.what
+
+
+class Stumbling:
+    """Work that fails in passing so many times, by payload."""
+
+    def __init__(self, **failures: int) -> None:
+        self.left = failures
+        self.started: list[str] = []
+
+    def __call__(self, payload: str) -> str:
+        self.started.append(payload)
+        if self.left.get(payload, 0):
+            self.left[payload] -= 1
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        return payload
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cropcube.run.drive.WAITS_SECONDS", (0.0, 0.01, 0.02))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_may_pass_is_tried_again_while_others_go_on() -> None:
+    work = Stumbling(b=2)
+    outcomes = {o.key: o for o in drive(SerialExecutor(HERE), work, [Task(name, name) for name in "abc"])}
+    assert {key: (o.result, o.tries) for key, o in outcomes.items()} == {"a": ("a", 1), "b": ("b", 3), "c": ("c", 1)}
+    assert work.started.count("b") == 3
+    assert work.started[-1] == "b"
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("slots", [1, 3])
+def test_it_is_given_up_at_last_with_its_last_error(slots: int) -> None:
+    work = Stumbling(b=9)
+    outcomes = {o.key: o for o in drive(LazyExecutor(slots), work, [Task(name, name) for name in "abcdef"])}
+    assert len(outcomes) == 6
+    assert outcomes["b"].tries == work.started.count("b") == 4
+    assert outcomes["b"].error is not None
+    assert "ConnectionResetError" in outcomes["b"].error.what
+
+
+@pytest.mark.usefixtures("at_once")
+def test_nothing_is_tried_again_after_a_full_disk() -> None:
+    def work(payload: str) -> None:
+        if payload == "full":
+            raise OSError(errno.ENOSPC, "No space left on device", "shard")
+        raise TimeoutError("no answer")
+
+    outcomes = list(drive(LazyExecutor(1), work, [Task("slow", "slow"), Task("full", "full"), Task("slow", "slow")]))
+    assert isinstance(outcomes[0].error, ResourceError)
+    assert len(outcomes) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (TimeoutError("no answer"), True),
+        (ConnectionRefusedError(), True),
+        (OSError(errno.EIO, "the store cannot be used (503)", "s3://fields/a"), True),
+        (OSError(errno.ESTALE, "Stale file handle"), True),
+        (ReadError("b04.tif: HTTP 503", transient=True), True),
+        (ReadError("b04.tif: HTTP 404"), False),
+        (PermissionError(errno.EACCES, "the store refuses it (403)"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (InvalidInputError("thirteen is not wanted"), False),
+        (KeyError("unforeseen"), False),
+        (MemoryError(), False),
+    ],
+)
+def test_which_errors_may_pass(error: Exception, passing: bool) -> None:
+    assert is_passing(error) is passing
+    caused = CropcubeError("a chunk cannot be read")
+    caused.__cause__ = error
+    assert is_passing(caused) is passing
 
 
 def test_attempt_measures() -> None:
@@ -116,7 +195,7 @@ def test_attempt_measures() -> None:
 
 @pytest.mark.slow
 def test_worker_processes_give_the_same_outcomes_and_name_the_failed_task() -> None:
-    with open_executor(Resources("local", 2, 1, 2**30)) as executor:
+    with open_executor(RunOptions("local", workers=2), Wanted(4)) as executor:
         assert executor.slots == 2
         outcomes = {o.key: o for o in drive(executor, abs, [Task(f"t{n}", n) for n in (-3, -2, "x", 1)])}
     assert {key: o.result for key, o in outcomes.items()} == {"t-3": 3, "t-2": 2, "tx": None, "t1": 1}

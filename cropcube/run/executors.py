@@ -1,0 +1,156 @@
+"""Where tasks run: this process, or the workers of a dask cluster."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cropcube.errors import MissingError
+from cropcube.run.workers import MEMORY, Worker, workers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cropcube.run.drive import FutureLike
+
+START_AGAIN = "Start `dask scheduler` and `dask worker`, and run the same command again: what is done is kept."
+COUNT_SECONDS = 5.0
+"""So often workers are counted, which come and go."""
+PATIENCE_SECONDS = 60.0
+"""How long a run goes on without a worker: the time that one takes to be started in place of a dead one."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run has."""
+
+    kind: str
+    "`serial`, `local`, another kind of cluster, or the scheduler's address."
+    workers: int
+    threads: int
+    "Threads for one task: the one budget that kernels, codecs and torch share."
+    memory_bytes: int
+    "Memory for one worker; of several that differ, of the largest."
+
+
+@dataclass
+class DoneFuture:
+    """The future of a serial executor: done when it is born."""
+
+    key: int
+    value: Any = None
+    error: Exception | None = None
+
+    def result(self) -> Any:
+        """Return the value or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def cancel(self) -> None:
+        """Do nothing: it is done."""
+
+
+@dataclass
+class SerialExecutor:
+    """Runs each task when it is submitted, in this process."""
+
+    have: Resources
+    slots: int = 1
+    _keys: Iterator[int] = field(default_factory=itertools.count)
+
+    def submit(self, memory_bytes: int, function: Callable[..., Any], *arguments: Any) -> FutureLike:
+        """Run `function(*arguments)` now."""
+        del memory_bytes  # there is one at a time
+        return DoneFuture(next(self._keys), function(*arguments))
+
+    def first_done(self, pending: Sequence[FutureLike], timeout_s: float | None = None) -> list[FutureLike]:
+        """Return all of them: each is done."""
+        del timeout_s
+        return list(pending)
+
+
+@dataclass
+class DaskExecutor:
+    """Coarse futures on a dask cluster; never a graph of pixels.
+
+    A worker starts a task when a thread is free and the memory that the task is projected to need is not taken by
+    others (see `workers.Admission`).
+    """
+
+    client: Any
+    have: Resources
+    task_bytes: int
+    "Projected memory of the largest task."
+    is_growing: bool = False
+    "Whether workers come when there is work, so that having none is no failure."
+    most_workers: int = 0
+    "So many it may have one day: their work is kept waiting, or none of them would be asked for."
+    _slots: int = 0
+    _counted: float = float("-inf")
+    _without_since: float | None = None
+
+    @property
+    def slots(self) -> int:
+        """Tasks that the workers of now take at a time, of the largest ones."""
+        if time.monotonic() - self._counted > COUNT_SECONDS:
+            self._count()
+        return max(self._slots, self.most_workers, 1)
+
+    def submit(self, memory_bytes: int, function: Callable[..., Any], *arguments: Any) -> FutureLike:
+        """Send `function(*arguments)` to a worker."""
+        takes = {MEMORY: max(memory_bytes, 1)}
+        future: FutureLike = self.client.submit(function, *arguments, pure=False, resources=takes)
+        return future
+
+    def first_done(self, pending: Sequence[FutureLike], timeout_s: float | None = None) -> list[FutureLike]:
+        """Wait for the first of the futures, or until the time is over.
+
+        Raises
+        ------
+        MissingError
+            If the scheduler is gone, or all of its workers for a minute.
+        """
+        from distributed import wait
+
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        with self.client.as_current():  # not the default client: that would catch every dask computation of the user's
+            while ends is None or time.monotonic() < ends:
+                patience = COUNT_SECONDS if ends is None else max(0.01, min(COUNT_SECONDS, ends - time.monotonic()))
+                try:
+                    return list(wait(list(pending), patience, "FIRST_COMPLETED").done)
+                except TimeoutError:
+                    self._count()
+                except CancelledError as error:
+                    raise self._gone() from error
+        return []
+
+    def _count(self) -> None:
+        try:
+            workers = workers_of(self.client)
+        except (OSError, KeyError) as error:  # no answer; or what the client remembers, which names no workers
+            raise self._gone() from error
+        self._slots = slots(workers, self.task_bytes)
+        self._counted = time.monotonic()
+        if workers or self.is_growing:
+            self._without_since = None
+        elif self._without_since is None:
+            self._without_since = time.monotonic()
+        elif time.monotonic() - self._without_since > PATIENCE_SECONDS:
+            raise MissingError(f"the scheduler at {self._address} has no workers", START_AGAIN)
+
+    @property
+    def _address(self) -> str:
+        return str(self.client.scheduler.address)
+
+    def _gone(self) -> MissingError:
+        return MissingError(f"the scheduler at {self._address} is gone", START_AGAIN)
+
+
+def slots(workers: Sequence[Worker], task_bytes: int) -> int:
+    """Return how many tasks of a size the workers take at a time: as many as have a thread and fit the memory."""
+    return sum(worker.room_for(task_bytes) for worker in workers)
