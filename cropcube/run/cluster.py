@@ -85,7 +85,7 @@ def open_executor(options: RunOptions, wanted: Wanted) -> Iterator[Executor]:
     elif planned.kind in STARTED:
         from cropcube.run.clusters import started_cluster
 
-        with started_cluster(options, planned) as cluster, _on_workers(cluster, options, wanted) as executor:
+        with started_cluster(options) as cluster, _on_workers(cluster, options, wanted) as executor:
             yield executor
     else:
         with _on_workers(planned.kind, options, wanted) as executor:

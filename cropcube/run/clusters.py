@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import logging
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
-from cropcube.errors import CropcubeError, InvalidInputError, MissingError, MissingExtraError
+from cropcube.errors import InvalidInputError, MissingError, MissingExtraError
 from cropcube.run.options import CUDA, KUBERNETES, PBS, SLURM, RunOptions
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ CLASSES = {
     KUBERNETES: ("dask_kubernetes.operator", "KubeCluster", "kubernetes"),
 }
 """Module, class and extra of each kind."""
+SUBMITS = {SLURM: "sbatch", PBS: "qsub"}
 DEVICE_POOL = 0.8
 """Share of a GPU's memory that its worker's pool takes at the start, where RMM is installed."""
 
@@ -63,7 +66,7 @@ def _interrupts_for_the_driver_alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def started_cluster(options: RunOptions, planned: Resources) -> Iterator[Any]:
+def started_cluster(options: RunOptions) -> Iterator[Any]:
     """Start a cluster by the package that knows how: dask-cuda, dask-jobqueue or dask-kubernetes.
 
     Raises
@@ -75,8 +78,8 @@ def started_cluster(options: RunOptions, planned: Resources) -> Iterator[Any]:
     InvalidInputError
         If `[cluster.options]` do not suit the class that they are passed to.
     """
-    start = _start_cuda if options.cluster == CUDA else _start_elsewhere
-    with contextlib.closing(start(options, planned)) as cluster:
+    start = {CUDA: _start_cuda, KUBERNETES: _start_pods}.get(options.cluster, _start_jobs)
+    with contextlib.closing(start(options)) as cluster:
         yield cluster
 
 
@@ -91,7 +94,7 @@ def _class_of(kind: str) -> Any:
         ) from error
 
 
-def _start_cuda(options: RunOptions, planned: Resources) -> Any:
+def _start_cuda(options: RunOptions) -> Any:
     kind = _class_of(CUDA)
     words: dict[str, Any] = {
         "threads_per_worker": 1,
@@ -103,44 +106,88 @@ def _start_cuda(options: RunOptions, planned: Resources) -> Any:
     if options.workers is not None:
         words["n_workers"] = options.workers
     if options.memory_limit is not None:
-        words["memory_limit"] = planned.memory_bytes
+        words["memory_limit"] = options.memory_limit
     if importlib.util.find_spec("rmm") is not None:  # else CuPy's own pool holds what was used once
         words |= {"rmm_pool_size": DEVICE_POOL, "rmm_allocator_external_lib_list": "cupy"}
     with _interrupts_for_the_driver_alone():
         return _started(kind, CUDA, words | dict(options.cluster_options))
 
 
-def _start_elsewhere(options: RunOptions, planned: Resources) -> Any:
-    del planned  # of this machine: the workers say what they have
-    words: dict[str, Any] = {} if options.cluster == KUBERNETES else {"silence_logs": logging.CRITICAL}
-    if options.cluster == KUBERNETES:
-        words |= {"name": "cropcube", "n_workers": 0, "quiet": True}
-    elif options.memory_limit is not None:
+def _start_jobs(options: RunOptions) -> Any:
+    submits = SUBMITS[options.cluster]
+    if shutil.which(submits) is None:
+        raise MissingError(
+            f"--cluster {options.cluster} needs {submits}, which is not on this machine",
+            "Run the command where jobs are submitted, or use --cluster local.",
+        )
+    words: dict[str, Any] = {"silence_logs": logging.CRITICAL, "scheduler_options": {"dashboard_address": ":0"}}
+    if options.memory_limit is not None:
         words["memory"] = f"{options.memory_limit}B"
     cluster = _started(_class_of(options.cluster), options.cluster, words | dict(options.cluster_options))
-    try:
+    with _without_echo(), _closed_on_error(cluster):
+        cluster.scale(options.workers or 1)
+        try:
+            cluster.sync(_joined, cluster)
+        except RuntimeError as error:
+            raise MissingError(
+                f"{options.cluster} refuses a job of workers: {' '.join(str(error).split())}",
+                "Mend [cluster.options] in cropcube.toml, or dask's own configuration of dask-jobqueue.",
+            ) from error
         if options.most_workers is not None:
             cluster.adapt(minimum=options.workers, maximum=options.most_workers)
-        else:
-            cluster.scale(options.workers or 1)
-    except BaseException:
-        cluster.close()
-        raise
     return cluster
 
 
+@contextlib.contextmanager
+def _without_echo() -> Iterator[None]:
+    """Keep asyncio from logging, when they are collected, errors of jobs that are said in our words."""
+    log = logging.getLogger("asyncio")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        gc.collect()
+        log.disabled = before
+
+
+async def _joined(cluster: Any) -> None:
+    """Wait until the jobs are submitted; raises what the batch system says of one that it refuses."""
+    await cluster
+    for job in cluster.workers.values():
+        await job
+
+
+def _start_pods(options: RunOptions) -> Any:
+    words = {"name": "cropcube", "n_workers": options.workers or 1, "quiet": True}
+    if options.memory_limit is not None:
+        words["resources"] = {kind: {"memory": str(options.memory_limit)} for kind in ("requests", "limits")}
+    cluster = _started(_class_of(KUBERNETES), KUBERNETES, words | dict(options.cluster_options))
+    with _closed_on_error(cluster):
+        if options.most_workers is not None:
+            cluster.adapt(minimum=options.workers, maximum=options.most_workers)
+    return cluster
+
+
+@contextlib.contextmanager
+def _closed_on_error(cluster: Any) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(AssertionError):  # distributed wants each job to have been submitted
+            cluster.close()
+        raise
+
+
 def _started(kind: Any, name: str, words: Mapping[str, Any]) -> Any:
-    """Start a cluster, with what its package raises in our words: packages that start clusters raise all kinds."""
+    """Start a cluster, with what its package raises in our words."""
     try:
         return kind(**words)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"--cluster {name} does not start: {error}",
+            f"--cluster {name} does not start: {' '.join(str(error).split())}",
             f"Mend [cluster.options] in cropcube.toml, or dask's own configuration of {kind.__name__}.",
         ) from error
-    except CropcubeError:
-        raise
-    except Exception as error:
+    except Exception as error:  # of all kinds: NVML's, a command's, a server's
         what = "no NVIDIA GPU answers here" if name == CUDA else f"no {name} answers here"
         raise MissingError(
             f"--cluster {name} does not start: {what} ({type(error).__name__}: {error})",

@@ -89,20 +89,13 @@ def test_half_of_the_workers_are_killed_at_random(tmp_path, slowly):
                 os.kill(killed[-1], signal.SIGKILL)
 
     with cluster(tmp_path, ONE, ONE, ONE, ONE) as running:
-        started(running, 4)
+        running.wait_for_workers(4)
         with meanwhile(kill):
             summary = build_small(tmp_path / "project", remote, running.run)
     assert len(killed) == 2
     assert summary.is_good
     same_as_clean(tmp_path / "project", folder)
     assert build_small(tmp_path / "project", remote).as_dict()["reused"] == 6
-
-
-def started(running, count):
-    ends = time.monotonic() + 120
-    while len(running.processes()) < count:
-        assert time.monotonic() < ends
-        time.sleep(0.1)
 
 
 def test_a_lost_scheduler_is_said_and_another_goes_on(tmp_path, slowly):
@@ -144,7 +137,7 @@ def test_a_worker_that_stands_still_holds_nobody_up(tmp_path, slowly, monkeypatc
             os.kill(process, signal.SIGSTOP)
 
     with cluster(tmp_path, ONE, ONE) as running:
-        started(running, 2)
+        running.wait_for_workers(2)
         try:
             with meanwhile(stop):
                 summary = build_small(tmp_path / "project", remote, running.run)

@@ -1,5 +1,8 @@
 """A dask cluster of one's own: real `dask scheduler` and `dask worker` processes, there, silent, lost or elsewhere."""
 
+import itertools
+import json
+import os
 import shutil
 import socket
 import subprocess
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cropcube.errors import MissingError
+from cropcube.errors import InvalidInputError, MissingError, ResourceError
 from cropcube.pipeline.build import build
 from cropcube.run import cluster as opening
 from cropcube.run import executors
@@ -111,3 +114,66 @@ def test_a_cluster_that_is_lost_on_the_way_is_said(
     with cluster(tmp_path, ("--nthreads", "1")) as running, pytest.raises(MissingError, match=said) as caught:
         run_and_lose(running)
     assert "what is done is kept" in caught.value.next_step
+
+
+def other_zarr(folder: Path) -> dict[str, str]:
+    """Return an environment in which zarr says to be of another version."""
+    about = folder / "other" / "zarr-9.9.9.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: zarr\nVersion: 9.9.9\n", encoding="ascii")
+    return {"PYTHONPATH": str(about.parent)}
+
+
+def test_a_worker_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    catalog = write_catalog(granules(), tmp_path / "scenes")
+    with cluster(tmp_path) as running:
+        running.work("--nthreads", "1", environment=other_zarr(tmp_path))
+        with pytest.raises(InvalidInputError, match=r"worker tcp://\S+ has zarr 9\.9\.9") as caught:
+            build_small(tmp_path / "project", catalog, running.run)
+    assert "container image" in caught.value.next_step
+    assert not (tmp_path / "project" / "ledger").exists()
+
+
+def place_of_work(seconds: float) -> tuple[int, float, float]:
+    began = time.monotonic()
+    time.sleep(seconds)
+    return os.getpid(), began, time.monotonic()
+
+
+def test_one_that_joins_later_gets_nothing_to_do(tmp_path: Path) -> None:
+    with cluster(tmp_path, ("--nthreads", "1")) as running, open_executor(running.run, Wanted(40)) as executor:
+        running.work("--nthreads", "4", environment=other_zarr(tmp_path))
+        running.wait_for_workers(2)
+        outcomes = list(drive(executor, place_of_work, [Task(f"t{number}", 0.05) for number in range(40)]))
+    assert all(outcome.error is None for outcome in outcomes)
+    assert len({outcome.result[0] for outcome in outcomes if outcome.result}) == 1
+
+
+def test_tasks_wait_for_the_memory_that_others_have(tmp_path: Path) -> None:
+    """Two threads, and memory for one task: never two at a time; what fits no worker is refused with the numbers."""
+    gib = 2**30
+    with cluster(tmp_path, ("--nthreads", "2", "--memory-limit", "1GiB")) as running:
+        with open_executor(running.run, Wanted(6, int(0.6 * gib), "t0")) as executor:
+            assert executor.slots == 1
+            assert executor.have.memory_bytes == gib
+            tasks = [Task(f"t{number}", 0.1, int(0.6 * gib)) for number in range(6)]
+            spans = sorted(o.result[1:] for o in drive(executor, place_of_work, tasks) if o.result)
+        refused = pytest.raises(ResourceError, match=r"task t0 .* 2\.00 GiB; one of 1 workers has 1\.00 GiB")
+        with refused, open_executor(running.run, Wanted(6, 2 * gib, "t0")):
+            pytest.fail("no executor may open")
+    assert len(spans) == 6
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+
+
+def test_a_scheduler_file_names_the_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "scheduler.json"
+    with cluster(tmp_path, ("--nthreads", "1")) as running:
+        file.write_text(json.dumps({"address": running.address}), encoding="ascii")
+        with open_executor(RunOptions(str(file)), Wanted(1)) as executor:
+            assert executor.slots == 1
+    be_hasty(monkeypatch)
+    file.write_text("{}", encoding="ascii")
+    none = tmp_path / "none.json"
+    for path, error, said in ((none, MissingError, "no scheduler file"), (file, InvalidInputError, "is no")):
+        with pytest.raises(error, match=said), open_executor(RunOptions(str(path)), Wanted(1)):
+            pytest.fail("no executor may open")

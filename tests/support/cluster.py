@@ -46,6 +46,13 @@ class Cluster:
         """Return the worker processes themselves, not the nannies that start them again."""
         return [child for nanny in self.workers for child in children(nanny.pid) if b"spawn_main" in words_of(child)]
 
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until so many worker processes run."""
+        ends = time.monotonic() + 120
+        while len(self.processes()) < count:
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+
     def end(self, part: str) -> None:
         """Kill the scheduler, or end the first worker with the nanny that would start it again."""
         if part == "scheduler":
