@@ -101,7 +101,7 @@ def _start_cuda(options: RunOptions) -> Any:
         "dashboard_address": "127.0.0.1:0",
         "silence_logs": logging.CRITICAL,
         "host": "127.0.0.1",
-        "preload": "cropcube.run.worker",
+        "preload": ["cropcube.run.worker"],  # to which dask-cuda adds its own
     }
     if options.workers is not None:
         words["n_workers"] = options.workers

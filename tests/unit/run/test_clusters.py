@@ -66,6 +66,7 @@ def test_a_worker_for_each_gpu_with_loopback_addresses() -> None:
     assert first["dashboard_address"] == "127.0.0.1:0"
     assert "n_workers" not in first
     assert "memory_limit" not in first
+    assert ["dask_cuda.initialize", *first["preload"]][1:] == ["cropcube.run.worker"]  # as dask-cuda does
 
 
 @pytest.mark.parametrize(
