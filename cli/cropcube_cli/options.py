@@ -21,6 +21,17 @@ def _place(text: str) -> Location:
         raise typer.BadParameter(str(error)) from None
 
 
+def _workers(text: str | None) -> str | None:
+    from cropcube.run.options import workers_of_words
+
+    try:
+        if text is not None:
+            workers_of_words(text)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
 ProjectOption = Annotated[
     Path,  # or an ObjectPath: typer knows no unions
     typer.Option(
@@ -43,7 +54,12 @@ ClusterOption = Annotated[
 ]
 WorkersOption = Annotated[
     str | None,
-    typer.Option("--workers", metavar="N|MIN:MAX", help="Workers to start; MIN:MAX: as many as the work asks for."),
+    typer.Option(
+        "--workers",
+        metavar="N|MIN:MAX",
+        callback=_workers,
+        help="Workers to start; MIN:MAX: as many as the work asks for.",
+    ),
 ]
 MemoryOption = Annotated[
     str | None, typer.Option("--memory-limit", metavar="SIZE", help="Memory of one worker, such as 6GiB.")

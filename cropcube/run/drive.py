@@ -71,8 +71,8 @@ def attempt(work: Callable[[P], R], task: Task[P]) -> Outcome[R]:
 
 def is_passing(error: Exception) -> bool:
     """Return whether another try may not meet this error: time-outs, connections, stores that do not answer."""
-    if isinstance(error, ReadError):
-        return error.transient
+    if isinstance(error, ReadError) and error.transient:
+        return True
     if isinstance(error, CropcubeError):
         return error.__cause__ is not None and isinstance(error.__cause__, Exception) and is_passing(error.__cause__)
     return isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in PASSING)
@@ -154,9 +154,9 @@ class _Line(Generic[P]):
 
     def is_tried_again(self, task: Task[P], outcome: Outcome[Any]) -> bool:
         """Put a task back whose error may pass and that has not been tried too often."""
-        self.is_closed = self.is_closed or isinstance(outcome.error, ResourceError)
         tried = self.tries.get(task.key, 0)
-        if not outcome.is_passing or self.is_closed or tried == len(WAITS_SECONDS):
+        if self.is_closed or not outcome.is_passing or tried == len(WAITS_SECONDS):
+            self.is_closed = self.is_closed or isinstance(outcome.error, ResourceError)
             return False
         self.tries[task.key] = tried + 1
         self.again.append((time.monotonic() + WAITS_SECONDS[tried], task))

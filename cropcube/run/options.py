@@ -143,7 +143,7 @@ def workers_of_words(text: str) -> tuple[int, int | None]:
         If it is neither.
     """
     match = re.fullmatch(r"(\d{1,6})(?::(\d{1,6}))?", text)
-    if match is None:
+    if match is None or int(match[1]) < 1:
         raise UsageError(
             f"--workers {text!r} is no number of workers", "Give 4, or 2:40 for as many as the work needs."
         )

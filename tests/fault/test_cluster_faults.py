@@ -209,7 +209,7 @@ def test_workers_that_are_cut_off_from_the_store_for_a_while(tmp_path, mapped, m
             with meanwhile(cut):
                 summary = build_small(root, remote_catalog(catalog, server), running.run)
         assert cut_off == [True], "it had ended before"
-        assert summary.is_good
+        assert summary.is_good, summary.as_dict()["errors"]
         assert contents(root / "cube.zarr") == tree_bytes(folder / "project" / "cube.zarr")
 
 

@@ -164,6 +164,24 @@ def test_nothing_is_tried_again_after_a_full_disk() -> None:
     assert len(outcomes) == 1
 
 
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("failures", [2, 9])
+def test_a_store_that_takes_nothing_for_a_while_is_no_full_disk(failures: int) -> None:
+    """Until it is given up: then nothing new is started."""
+    left = [failures]
+
+    def work(payload: str) -> str:
+        if payload == "a" and left[0]:
+            left[0] -= 1
+            raise ResourceError("s3://fields cannot be written") from OSError(errno.EIO, "the store cannot be used")
+        return payload
+
+    outcomes = {o.key: o for o in drive(LazyExecutor(1), work, [Task(name, name) for name in "abcdefgh"])}
+    assert outcomes["a"].tries == min(failures, 3) + 1
+    assert (outcomes["a"].error is None) is (failures == 2)
+    assert (len(outcomes) == 8) or failures == 9
+
+
 @pytest.mark.parametrize(
     ("error", "passing"),
     [

@@ -96,7 +96,7 @@ def test_workers_in_words(words: str, workers: tuple[int, int | None]) -> None:
     assert workers_of_words(words) == workers
 
 
-@pytest.mark.parametrize("words", ["", "many", "-1", "1:", ":2", "1:2:3", "1.5"])
+@pytest.mark.parametrize("words", ["", "many", "0", "0:3", "-1", "1:", ":2", "1:2:3", "1.5"])
 def test_words_that_are_no_workers(words: str) -> None:
     with pytest.raises(UsageError, match="2:40"):
         workers_of_words(words)
