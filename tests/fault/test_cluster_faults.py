@@ -98,7 +98,8 @@ def test_half_of_the_workers_are_killed_at_random(tmp_path, slowly):
     assert build_small(tmp_path / "project", remote).as_dict()["reused"] == 6
 
 
-def test_a_lost_scheduler_is_said_and_another_goes_on(tmp_path, slowly):
+def test_a_lost_scheduler_is_said_and_another_goes_on(tmp_path, slowly, monkeypatch):
+    monkeypatch.setattr(opening, "ANSWER_SECONDS", 8)  # that its return is waited for
     remote, folder = slowly
     project, port = tmp_path / "project", free_port()
     ledger = Ledger(project / "ledger")
