@@ -8,9 +8,9 @@
 
 VENV ?= .venv
 DEMO ?= demo
-# Two files at a time on two processors: the acceptance run is one file and takes a good part of the whole.
+# Two files at a time on two processors, in the order of their names: those that take minutes come before the units.
 PYTEST_ARGS ?=
-PARALLEL ?= -n auto --dist loadfile
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 # The first interpreter that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)

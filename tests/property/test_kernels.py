@@ -150,7 +150,7 @@ def framed(draw):
 
 
 def clear_by_reference(quality, radius, part, repeats, reflectance):
-    whole = np.asarray(reference.clear_mask(strict.asarray(np.ascontiguousarray(quality)), (4, 5), min(radius, 60)))
+    whole = reference.clear_mask(np.ascontiguousarray(quality), (4, 5), radius)
     return whole[(slice(None), *part)].repeat(repeats, 1).repeat(repeats, 2) & (reflectance != 0).all(axis=1)
 
 
