@@ -83,6 +83,9 @@ def cluster(
         for process in running.workers:  # what it had started, had it no time to end it
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+        running.scheduler.kill()
+        for process in (*running.workers, running.scheduler):
+            process.wait()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
