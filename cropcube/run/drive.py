@@ -83,7 +83,8 @@ def drive(executor: Executor, work: Callable[[P], R], tasks: Iterable[Task[P]]) 
 
     A failed task never stops the others, except one that ran out of disk or memory (`ResourceError`): the others would
     meet the same wall, so nothing new is started after it. One whose error may pass (`is_passing`) is tried again a few
-    times, after a while each, and its last outcome alone is yielded.
+    times, after a while each, and its last outcome alone is yielded. Those that their worker died with again and again
+    are tried once more at the end, each alone: a cluster cannot tell which of the tasks in a process has killed it.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def drive(executor: Executor, work: Callable[[P], R], tasks: Iterable[Task[P]]) 
     in_flight: dict[Any, tuple[FutureLike, Task[P]]] = {}
     try:
         while True:
-            while len(in_flight) < 2 * executor.slots and (task := line.next()) is not None:
+            while len(in_flight) < 2 * executor.slots and (task := line.next(not in_flight)) is not None:
                 future = executor.submit(task.memory_bytes, attempt, work, task)
                 in_flight[future.key] = (future, task)
                 if executor.slots == 1:
@@ -129,16 +130,22 @@ class _Line(Generic[P]):
     "In the order of their times."
     tries: dict[str, int] = field(default_factory=dict)
     "Failed ones, by the task's key."
+    suspects: list[Task[P]] = field(default_factory=list)
+    "To be tried alone, when nothing else is left."
+    suspected: set[str] = field(default_factory=set)
+    "Keys of those, tried already or not."
     is_closed: bool = False
     "Nothing is started any more."
 
-    def next(self) -> Task[P] | None:
-        """Return the task to start now, if there is one."""
+    def next(self, is_idle: bool) -> Task[P] | None:
+        """Return the task to start now, if there is one; `is_idle` if nothing is in flight."""
         if self.is_closed:
             return None
         if self.again and self.again[0][0] <= time.monotonic():
             return self.again.pop(0)[1]
-        return next(self.new, None)
+        if (task := next(self.new, None)) is None and self.suspects and is_idle and not self.again:
+            return self.suspects.pop(0)
+        return task
 
     @property
     def due_s(self) -> float | None:
@@ -153,14 +160,19 @@ class _Line(Generic[P]):
         return True
 
     def is_tried_again(self, task: Task[P], outcome: Outcome[Any]) -> bool:
-        """Put a task back whose error may pass and that has not been tried too often."""
+        """Put a task back whose error may pass and that has not been tried too often, or that is to be tried alone."""
         tried = self.tries.get(task.key, 0)
-        if self.is_closed or not outcome.is_passing or tried == len(WAITS_SECONDS):
+        is_suspect = outcome.is_suspect and task.key not in self.suspected
+        if self.is_closed or not (is_suspect or (outcome.is_passing and tried < len(WAITS_SECONDS))):
             self.is_closed = self.is_closed or isinstance(outcome.error, ResourceError)
             return False
         self.tries[task.key] = tried + 1
-        self.again.append((time.monotonic() + WAITS_SECONDS[tried], task))
-        self.again.sort(key=lambda waiting: waiting[0])
+        if is_suspect:
+            self.suspected.add(task.key)
+            self.suspects.append(task)
+        else:
+            self.again.append((time.monotonic() + WAITS_SECONDS[tried], task))
+            self.again.sort(key=lambda waiting: waiting[0])
         return True
 
 
@@ -168,8 +180,12 @@ def _outcome(future: FutureLike, task: Task[P]) -> Outcome[Any]:
     try:
         outcome: Outcome[Any] = future.result()
     except Exception as error:  # the worker died, or the outcome could not travel
-        return Outcome(task.key, None, _explain(task.key, error), 0.0, 0)
+        return Outcome(task.key, None, _explain(task.key, error), 0.0, 0, is_suspect=_is_killed(error))
     return outcome
+
+
+def _is_killed(error: Exception) -> bool:
+    return type(error).__name__ == "KilledWorker"  # dask's; not imported here, where serial runs come too
 
 
 def _explain(key: str, error: Exception) -> CropcubeError:
@@ -180,7 +196,7 @@ def _explain(key: str, error: Exception) -> CropcubeError:
             f"{key}: no space left on the device ({error.filename or error})",
             "Free some space and run the same command again: what is done is kept.",
         )
-    if type(error).__name__ == "KilledWorker":
+    if _is_killed(error):
         return CropcubeError(
             f"{key}: its worker process died again and again",
             "It was probably killed for its memory: use fewer --workers, then run the same command again.",

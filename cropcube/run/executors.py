@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,9 +39,9 @@ class Resources:
 
 @dataclass
 class DoneFuture:
-    """The future of a serial executor: done when it is born."""
+    """A future whose outcome is here: a serial executor's, or one that was fetched from a cluster."""
 
-    key: int
+    key: Any
     value: Any = None
     error: Exception | None = None
 
@@ -108,7 +108,7 @@ class DaskExecutor:
         return future
 
     def first_done(self, pending: Sequence[FutureLike], timeout_s: float | None = None) -> list[FutureLike]:
-        """Wait for the first of the futures, or until the time is over.
+        """Wait for the first of the futures, or until the time is over; return those that are done, outcomes and all.
 
         Raises
         ------
@@ -122,12 +122,27 @@ class DaskExecutor:
             while ends is None or time.monotonic() < ends:
                 patience = COUNT_SECONDS if ends is None else max(0.01, min(COUNT_SECONDS, ends - time.monotonic()))
                 try:
-                    return list(wait(list(pending), patience, "FIRST_COMPLETED").done)
-                except TimeoutError:
+                    return self._fetched(wait(list(pending), patience, "FIRST_COMPLETED").done)
+                except TimeoutError:  # nothing is done, or went again with the worker that had it
                     self._count()
                 except CancelledError as error:
                     raise self._gone() from error
         return []
+
+    def _fetched(self, futures: Iterable[Any]) -> list[FutureLike]:
+        """Return futures with their outcomes, all asked for in one request: a round trip for each adds up."""
+        ended = list(futures)
+        finished = [future for future in ended if future.status == "finished"]
+        try:
+            outcomes = self.client.sync(
+                lambda: self.client.gather(finished, asynchronous=True), callback_timeout=COUNT_SECONDS
+            )
+        except (TimeoutError, CancelledError):
+            raise
+        except Exception:  # one that cannot travel, or failed when it was made again: asked by itself, each says so
+            return ended
+        fetched = [DoneFuture(future.key, outcome) for future, outcome in zip(finished, outcomes, strict=True)]
+        return [*fetched, *(future for future in ended if future not in finished)]
 
     def _count(self) -> None:
         try:

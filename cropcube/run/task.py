@@ -34,5 +34,7 @@ class Outcome(Generic[R]):
     "Largest resident size so far of the process that ran it."
     is_passing: bool = False
     "Whether the error is one that another try may not meet."
+    is_suspect: bool = False
+    "Whether its worker process died again and again, of it or of one that it ran beside."
     tries: int = 1
     "How often it was started; by this loop, not counting those that a dying worker took with it."

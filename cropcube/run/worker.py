@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from typing import Any
 
-from distributed import WorkerPlugin
+from distributed import Status, WorkerPlugin
 
 from cropcube.run.memory import memory_bytes
 from cropcube.run.workers import MEMORY, versions
@@ -34,7 +34,13 @@ class Admission(WorkerPlugin):
         self.versions = versions()
 
     async def setup(self, worker: Any) -> None:
-        """State the worker's memory: the least of its own limit, its machine's memory and the run's limit."""
+        """State the worker's memory: the least of its own limit, its machine's memory and the run's limit.
+
+        Tasks that wait for a worker, as after all of them died at once, are given out when one starts to run, mostly
+        before this; so it says once more that it runs.
+        """
         limits = (worker.memory_manager.memory_limit, self.memory_limit, memory_bytes())
         have = min(limit for limit in limits if limit) if versions() == self.versions else 0
         await worker.set_resources(**{MEMORY: have})
+        for status in (Status.paused, Status.running):
+            worker.status = status

@@ -6,8 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +33,20 @@ pytestmark = pytest.mark.slow
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer than people do: the machine may be busy."""
     monkeypatch.setattr(opening, "CONNECT_SECONDS", 120)
+
+
+def place_of_work(seconds: float) -> tuple[int, float, float]:
+    began = time.monotonic()
+    time.sleep(seconds)
+    return os.getpid(), began, time.monotonic()
+
+
+def call(function: Callable[[], Any]) -> Any:
+    return function()
+
+
+def exits() -> None:
+    os._exit(1)
 
 
 def be_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +133,30 @@ def test_a_cluster_that_is_lost_on_the_way_is_said(
     assert "what is done is kept" in caught.value.next_step
 
 
+def test_outcomes_that_die_with_their_worker_are_made_again_by_another(tmp_path: Path) -> None:
+    """Done, but not fetched yet; then there is no other, and that is said as well."""
+    with cluster(tmp_path, ("--nthreads", "1")) as running, open_executor(running.run, Wanted(4)) as executor:
+        futures = [executor.submit(1, place_of_work, 0.1) for _ in range(4)]
+        assert len(executor.client.gather(futures)) == 4
+        running.work("--nthreads", "1")
+        running.wait_for_workers(2)
+        first = running.processes()[0]
+        running.end("worker")
+        running.workers[0].wait()
+        fetched = executor.first_done(futures)
+    assert fetched
+    assert first not in {future.result()[0] for future in fetched}
+
+
+@pytest.mark.parametrize("bad", [threading.Lock, exits], ids=["cannot travel", "kills its worker"])
+def test_a_task_without_an_outcome_takes_no_others_with_it(tmp_path: Path, bad: Any) -> None:
+    """One worker, so that none is left for a moment; what ran beside the one that kills it is tried alone."""
+    with cluster(tmp_path, ("--nthreads", "2")) as running, open_executor(running.run, Wanted(8)) as executor:
+        outcomes = list(drive(executor, call, [Task(f"t{number}", bad if number == 3 else int) for number in range(8)]))
+    assert {outcome.key for outcome in outcomes if outcome.error is not None} == {"t3"}
+    assert [outcome.result for outcome in outcomes if outcome.error is None] == [0] * 7
+
+
 def other_zarr(folder: Path) -> dict[str, str]:
     """Return an environment in which zarr says to be of another version."""
     about = folder / "other" / "zarr-9.9.9.dist-info"
@@ -132,12 +173,6 @@ def test_a_worker_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
             build_small(tmp_path / "project", catalog, running.run)
     assert "container image" in caught.value.next_step
     assert not (tmp_path / "project" / "ledger").exists()
-
-
-def place_of_work(seconds: float) -> tuple[int, float, float]:
-    began = time.monotonic()
-    time.sleep(seconds)
-    return os.getpid(), began, time.monotonic()
 
 
 def test_one_that_joins_later_gets_nothing_to_do(tmp_path: Path) -> None:

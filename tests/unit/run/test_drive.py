@@ -112,6 +112,35 @@ def test_a_future_that_raises_becomes_an_outcome() -> None:
     assert "connection lost" in outcome.error.what
 
 
+def test_tasks_whose_worker_died_are_tried_alone_at_the_end() -> None:
+    """Whatever runs beside the one that kills its worker dies with it; alone, the others are done."""
+
+    class KilledWorker(Exception):
+        """As dask's is called."""
+
+    class OneProcess(LazyExecutor):
+        def submit(self, memory_bytes: int, function: Callable[..., Any], *arguments: Any) -> DoneFuture:
+            future = super().submit(memory_bytes, function, *arguments)
+            asked.append(arguments[1].key)
+            return future
+
+        def first_done(self, pending: Sequence[Any], timeout_s: float | None = None) -> list[Any]:
+            self.in_flight -= len(pending)
+            if any(future.value.result == 2 * 7 for future in pending):
+                return [DoneFuture(future.key, error=KilledWorker()) for future in pending]
+            return list(pending)
+
+    asked: list[str] = []
+    outcomes = {o.key: o for o in drive(OneProcess(2), double, tasks(*range(12)))}
+    assert {key: o.result for key, o in outcomes.items() if key != "t7"} == {
+        f"t{n}": 2 * n for n in range(12) if n != 7
+    }
+    assert outcomes["t7"].error is not None
+    assert "its worker process died again and again" in outcomes["t7"].error.what
+    assert asked == [f"t{n}" for n in range(12)] + ["t4", "t5", "t6", "t7"]
+    assert {o.tries for o in outcomes.values()} == {1, 2}
+
+
 class Stumbling:
     """Work that fails in passing so many times, by payload."""
 
