@@ -123,7 +123,7 @@ class DaskExecutor:
                 patience = COUNT_SECONDS if ends is None else max(0.01, min(COUNT_SECONDS, ends - time.monotonic()))
                 try:
                     return self._fetched(wait(list(pending), patience, "FIRST_COMPLETED").done)
-                except TimeoutError:  # nothing is done, or went again with the worker that had it
+                except TimeoutError:  # nothing is done, or it died with its worker before it was here
                     self._count()
                 except CancelledError as error:
                     raise self._gone() from error
@@ -131,8 +131,11 @@ class DaskExecutor:
 
     def _fetched(self, futures: Iterable[Any]) -> list[FutureLike]:
         """Return futures with their outcomes, all asked for in one request: a round trip for each adds up."""
-        ended = list(futures)
-        finished = [future for future in ended if future.status == "finished"]
+        by_status: dict[str, list[Any]] = {}  # as it is now: what was done a moment ago may have died with its worker
+        for future in futures:
+            by_status.setdefault(future.status, []).append(future)
+        failed = [*by_status.get("error", ()), *by_status.get("cancelled", ())]
+        finished = by_status.get("finished", [])
         try:
             outcomes = self.client.sync(
                 lambda: self.client.gather(finished, asynchronous=True), callback_timeout=COUNT_SECONDS
@@ -140,9 +143,8 @@ class DaskExecutor:
         except (TimeoutError, CancelledError):
             raise
         except Exception:  # one that cannot travel, or failed when it was made again: asked by itself, each says so
-            return ended
-        fetched = [DoneFuture(future.key, outcome) for future, outcome in zip(finished, outcomes, strict=True)]
-        return [*fetched, *(future for future in ended if future not in finished)]
+            return failed + finished
+        return failed + [DoneFuture(future.key, outcome) for future, outcome in zip(finished, outcomes, strict=True)]
 
     def _count(self) -> None:
         try:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
+import cropcube
 from cropcube.demo.sample import sample_legend
 from tests.support import console
 
@@ -173,37 +174,38 @@ def test_regions_and_catalogs():
     assert "earth-search" in json.dumps(console.as_json("catalogs"))
 
 
-SMALL_CROPNET = ("cropnet", "--width", 8, "--epochs", 10, "--learning-rate", 0.01)
+SMALL_CROPNET = {"classifier": "cropnet", "width": 8, "epochs": 10, "learning_rate": 0.01}
+FOREST = {"classifier": "forest"}
 
 
 @pytest.mark.parametrize(
     ("feature", "words", "classifier"),
     [
-        ("harmonic-2", (), ("forest",)),
-        ("harmonic-2", (), SMALL_CROPNET),
-        ("annual-median", ("annual-median",), ("forest",)),
-        ("annual-median", ("annual-median",), SMALL_CROPNET),
-        ("geomedian-30d", ("geomedian", "--window", 30), ("forest",)),
-        ("percentiles-10-50-90", ("percentiles", "--percentiles", "10,50,90"), ("forest",)),
-        ("statistics-ndvi-lswi", ("statistics", "--index", "NDVI,LSWI"), ("forest",)),
-        ("statistics-ndvi-lswi", ("statistics", "--index", "NDVI,LSWI"), SMALL_CROPNET),
+        ("harmonic-2", {}, FOREST),
+        ("harmonic-2", {}, SMALL_CROPNET),
+        ("annual-median", {"kind": "annual-median"}, FOREST),
+        ("annual-median", {"kind": "annual-median"}, SMALL_CROPNET),
+        ("geomedian-30d", {"kind": "geomedian", "window": 30}, FOREST),
+        ("percentiles-10-50-90", {"kind": "percentiles", "percentiles": "10,50,90"}, FOREST),
+        ("statistics-ndvi-lswi", {"kind": "statistics", "index": "NDVI,LSWI"}, FOREST),
+        ("statistics-ndvi-lswi", {"kind": "statistics", "index": "NDVI,LSWI"}, SMALL_CROPNET),
     ],
 )
 def test_every_kind_of_features_makes_a_map(sample_scenes, sample_project, tmp_path, feature, words, classifier):
+    """Here by the functions of the same names, which spare this many starts of Python."""
     project = tmp_path / "project"
     shutil.copytree(sample_project, project)
     if words:
-        assert console.as_json("features", "--kind", *words, "--project", project)["name"] == feature
-    said = console.as_json(
-        "train", "--labels", sample_scenes.labels, "--legend", sample_scenes.legend, "--features", feature,
-        "--classifier", *classifier, "--block-m", 160, "--seed", 3, "--project", project,
+        assert cropcube.features(project, cluster="serial", quiet=True, **words).as_dict()["name"] == feature
+    cropcube.train(
+        project, labels=sample_scenes.labels, legend=sample_scenes.legend, features=feature, block_m=160, seed=3,
+        quiet=True, **classifier,
     )  # fmt: skip
-    assert said["classifier"] == classifier[0]
-    assert console.as_json("predict", "--cluster", "serial", "--project", project)["failed"] == 0
-    console.ok("export", "--cog", tmp_path / "map.tif", "--project", project)
+    assert cropcube.predict(project, cluster="serial", quiet=True).as_dict()["failed"] == 0
+    cropcube.export(project, cog=tmp_path / "map.tif")
     with rasterio.open(tmp_path / "map.tif") as raster, rasterio.open(sample_scenes.labels) as labels:
         mapped, codes = raster.read(1), labels.read(1)
     legend = [0, *(row.code for row in sample_legend())]
     right = (np.take(legend, mapped) == codes)[codes > 0].mean()
     # Most of the fields were trained with: wrong rows, bands or steps would give far less than the commonest class.
-    assert right > (0.8 if classifier[0] == "forest" else 0.4)
+    assert right > (0.8 if classifier is FOREST else 0.4)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import cropcube
 from cropcube.demo.scenes import DemoScenes
-from tests.support import console
 from tests.support.granules import tree_bytes
 
 pytestmark = pytest.mark.slow
+SERIAL: Any = {"cluster": "serial", "quiet": True}
 
 
 @pytest.mark.parametrize("features", ["median-5d", "harmonic-2", "statistics-evi-lswi"])
@@ -20,11 +22,10 @@ def test_the_sample_is_mapped_the_same_from_every_source(
 ) -> None:
     model = tmp_path / "model"
     if features.startswith("statistics"):
-        words = ("--kind", "statistics", "--index", "EVI,LSWI", "--cluster", "serial", "--quiet")
-        console.ok("features", "--project", sample_project, *words)
-    console.ok(
-        "train", "--project", sample_project, "--labels", sample_scenes.labels, "--legend", sample_scenes.legend,
-        "--features", features, "--classifier", "forest", "--trees", 20, "--block-m", 160, "--model", model, "--quiet",
+        cropcube.features(sample_project, kind="statistics", index="EVI,LSWI", **SERIAL)
+    cropcube.train(
+        sample_project, labels=sample_scenes.labels, legend=sample_scenes.legend, features=features,
+        classifier="forest", trees=20, block_m=160, model=model, quiet=True,
     )  # fmt: skip
     maps = []
     for source in ("features", "cube", "catalog"):
@@ -34,8 +35,7 @@ def test_the_sample_is_mapped_the_same_from_every_source(
             shutil.rmtree(root / "features")
         if source == "catalog":
             shutil.rmtree(root / "cube.zarr")
-        words = ("--project", root, "--model", model, "--from", source, "--cluster", "serial", "--quiet")
-        made = console.as_json("predict", *words)
+        made = cropcube.predict(root, model=model, source=source, **SERIAL).as_dict()
         assert made["done"] == made["tasks"] > 0
         assert made["failed_reads"] == 0
         maps.append(tree_bytes(root / "map.zarr"))

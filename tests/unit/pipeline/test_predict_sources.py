@@ -31,6 +31,7 @@ from tests.support.granules import EPSG, LEFT_M, TOP_M, region_text, tree_bytes
 from tests.support.small_build import SERIAL, built
 from tests.support.small_job import ANNUAL, HARMONIC, MEDIAN, bare, half_mask, learn
 
+QUIET = ("--cluster", "serial", "--quiet")
 ORIGINS = ("features", "cube", "catalog")
 
 
@@ -179,7 +180,7 @@ def test_failed_reads_leave_a_tile_incomplete_and_are_tried_again(whole: Path, t
     with pytest.raises(IncompleteError, match="reads failed"):
         summary.check()
     predict(alone, PredictOptions(origin="catalog", probabilities=True, max_failed_reads=99), SERIAL).check()
-    told = console.run("predict", "--project", alone, "--from", "catalog", "--probabilities", "--quiet")
+    told = console.run("predict", "--project", alone, "--from", "catalog", "--probabilities", *QUIET)
     assert told.returncode == 1
     assert "e2 B11" in told.stdout
     stage = status(alone).stages[-1]
@@ -217,9 +218,9 @@ def test_a_project_of_the_catalogue_alone_is_begun_by_build(whole: Path, tmp_pat
     from tests.support.small_build import BANDS, REGION, SEASON
 
     words = ["--region", REGION, "--season", SEASON, "--catalog", catalog, "--bands", ",".join(BANDS)]
-    console.ok("build", "--project", tmp_path / "p", *words, "--tile-px", 96, "--scenes-only", "--quiet")
+    console.ok("build", "--project", tmp_path / "p", *words, "--tile-px", 96, "--scenes-only", *QUIET)
     assert not (tmp_path / "p" / "cube.zarr").exists()
-    console.ok("predict", "--project", tmp_path / "p", "--from", "catalog", "--model", whole / "model", "--quiet")
+    console.ok("predict", "--project", tmp_path / "p", "--from", "catalog", "--model", whole / "model", *QUIET)
     assert (tmp_path / "p" / "map.zarr").exists()
     with pytest.raises(MissingError, match="no cube"):
         predict(tmp_path / "p", PredictOptions(whole / "model", origin="cube"), SERIAL)
@@ -357,12 +358,12 @@ def test_tiles_without_features_end_with_an_error_and_keep_the_others(project: P
     ledger = Ledger(project / "ledger")
     record = next(iter(ledger.records("features")))
     ledger.withdraw(record.key)
-    told = console.run("predict", "--project", project, "--quiet")
+    told = console.run("predict", "--project", project, *QUIET)
     assert told.returncode == 1
     assert "1 tiles have no features" in told.stderr
     assert "cropcube features" in told.stderr
     assert layers(project)["crop"].any()
-    assert console.run("predict", "--project", project, "--from", "cube", "--quiet").returncode == 0
+    assert console.run("predict", "--project", project, "--from", "cube", *QUIET).returncode == 0
 
 
 def test_failed_reads_are_allowed_where_there_are_reads_only() -> None:
