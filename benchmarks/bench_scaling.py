@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/bench_scaling.py [TILES] [--results FILE]     (tiles of 768 px; default 36: 4608 x 4608)
 
-The cube is that of bench_feature_stage: 72 days in a year, ten bands and the quality, pixels of the shipped sample. The
+The cube is that of bench_feature_stage: 73 days in a year, ten bands and the quality, pixels of the shipped sample. The
 verb runs on it as `--cluster local` with one worker on one processor, with one, two and (more than there are
 processors) four workers on all. Efficiency is the throughput for each processor used, beside that of one worker on one.
 Wall seconds of single runs, files in the page cache as far as they fit; peak memory is the largest worker's, resident.
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench_feature_stage import SEASON, make_project, tiles_of
+from bench_feature_stage import DAYS, SEASON, make_project, tiles_of
 from kernel_timing import machine
 
 from cropcube.config import Project
@@ -31,7 +31,6 @@ from cropcube.run.memory import worker_memory_bytes
 from cropcube.run.options import RunOptions
 
 SPECS = (FeatureSpec("median", 30), FeatureSpec("harmonic"))
-DAYS = 72
 RUNS = ((1, 1), (1, None), (2, None), (4, None))
 """Workers, and processors; None is all."""
 
@@ -49,7 +48,7 @@ def measure(project: Project, spec: FeatureSpec, workers: int, processors: int |
     finally:
         os.sched_setaffinity(0, every)
     figures = stage.as_dict()
-    largest = max((tile_memory_bytes(spec, SEASON, SENTINEL2, tile, DAYS) for tile in tiles_of(project)), default=0)
+    needs = [tile_memory_bytes(spec, SEASON, SENTINEL2, tile, len(DAYS)) for tile in tiles_of(project)]
     return {
         "features": spec.name,
         "workers": workers,
@@ -58,7 +57,7 @@ def measure(project: Project, spec: FeatureSpec, workers: int, processors: int |
         "gb_read": round(figures["bytes_read"] / 1e9, 2),
         "gb_per_second": round(figures["bytes_read"] / 1e9 / seconds, 3),
         "peak_mb": figures["peak_memory_bytes"] >> 20,
-        "projected_mb": largest >> 20,
+        "projected_mb": max(needs) >> 20,
         "limit_mb": limit >> 20,
     }
 
@@ -72,7 +71,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder) / "project", arguments.tiles)
-        print(f"{len(tiles_of(project))} tiles of 768 px, {DAYS} days")
+        print(f"{len(tiles_of(project))} tiles of 768 px, {len(DAYS)} days")
         print("features      workers processors  seconds   GB/s  efficiency  peak <= projected <= limit (MB)")
         for spec in SPECS:
             for workers, processors in RUNS:

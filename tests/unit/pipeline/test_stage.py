@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,9 @@ from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import CropcubeError, ReadError, ResourceError
 from cropcube.pipeline.stage import StageTask, StageWork, TaskResult, perform, run_stage
+from cropcube.run.drive import attempt
 from cropcube.run.options import RunOptions
+from cropcube.run.task import Task
 
 SPEC = ProjectSpec(Region("r", box(4, 50, 4.01, 50.01)), Season.of_year(2020), SENTINEL2, 96)
 
@@ -87,6 +90,14 @@ def test_a_second_run_does_no_work(project: Project) -> None:
     second = run_stage(project, [replace(t, payload={"names": (), "fail": True}) for t in tasks], WORK, SERIAL)
     assert (second.count("done"), second.count("reused"), second.failed) == (0, 3, ())
     assert tree(project.root) == before
+
+
+def test_what_travels_to_the_driver_is_small_whatever_a_task_wrote(project: Project) -> None:
+    names = [f"chunk-{number}" for number in range(500)]
+    asked = [task("d", *names), task("d", *names, key="toy/x", miss=True), task("d", "a", key="toy/y", fail=True)]
+    outcomes = [attempt(perform, Task(one.key, (project.place, one, WORK))) for one in asked]
+    assert [outcome.result and outcome.result.state for outcome in outcomes] == ["done", "incomplete", None]
+    assert max(len(pickle.dumps(outcome)) for outcome in outcomes) < 1000
 
 
 def test_another_digest_erases_what_stood(project: Project) -> None:
