@@ -1,11 +1,12 @@
 """How the features of a whole landscape scale over worker processes, and what memory they take beside the projection.
 
-Usage: python benchmarks/bench_scaling.py [TILES] [--results FILE]     (tiles of 768 px; default 36: 4608 x 4608)
+Usage: python benchmarks/bench_scaling.py [TILES] [--results FILE]     (default 23, which makes 31 of 768 px)
 
 The cube is that of bench_feature_stage: 73 days in a year, ten bands and the quality, pixels of the shipped sample. The
 verb runs on it as `--cluster local` with one worker on one processor, with one, two and (more than there are
 processors) four workers on all. Efficiency is the throughput for each processor used, beside that of one worker on one.
-Wall seconds of single runs, files in the page cache as far as they fit; peak memory is the largest worker's, resident.
+The cube's 11 GB must fit in the page cache: read from a disk, it is the disk that is measured. Wall seconds of single
+runs; peak memory is the largest worker's, resident.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def measure(project: Project, spec: FeatureSpec, workers: int, processors: int |
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tiles", nargs="?", type=int, default=36)
+    parser.add_argument("tiles", nargs="?", type=int, default=23)
     parser.add_argument("--results", type=Path)
     arguments = parser.parse_args()
     rows = []
