@@ -66,6 +66,8 @@ def attempt(work: Callable[[P], R], task: Task[P]) -> Outcome[R]:
         error, passing = known, is_passing(known)
     except Exception as unforeseen:  # one of the two boundaries: a failed task must not stop the others
         error, passing = _explain(task.key, unforeseen), is_passing(unforeseen)
+    if error is not None:  # dask would send the frames along, of its causes too
+        error.__traceback__ = error.__cause__ = error.__context__ = None
     return Outcome(task.key, result, error, time.perf_counter() - began, peak_memory_bytes(), passing)
 
 

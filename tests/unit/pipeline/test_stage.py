@@ -93,6 +93,8 @@ def test_a_second_run_does_no_work(project: Project) -> None:
 
 
 def test_what_travels_to_the_driver_is_small_whatever_a_task_wrote(project: Project) -> None:
+    """Errors too, which distributed, once it is imported, has pickled with their frames and causes."""
+    pytest.importorskip("distributed")
     names = [f"chunk-{number}" for number in range(500)]
     asked = [task("d", *names), task("d", *names, key="toy/x", miss=True), task("d", "a", key="toy/y", fail=True)]
     outcomes = [attempt(perform, Task(one.key, (project.place, one, WORK))) for one in asked]

@@ -17,8 +17,8 @@ if not hasattr(ctypes.CDLL(None), "mallopt"):
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(50):
-        np.ones(4 << 20, np.uint8)
+    for _ in range(10):
+        np.ones(16 << 20, np.uint8)  # more than lies free between what imports left
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 found = [faults()]
