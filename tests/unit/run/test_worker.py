@@ -17,10 +17,11 @@ if not hasattr(ctypes.CDLL(None), "mallopt"):
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
-        np.ones(16 << 20, np.uint8)  # more than lies free between what imports left
+    for _ in range(50):
+        np.ones(3 << 20, np.uint8)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+held = [np.ones(3 << 20, np.uint8) for _ in range(8)]  # whatever lies free between what imports left
 found = [faults()]
 keep_memory()
 faults()
