@@ -14,8 +14,8 @@ from cropcube.run.workers import MEMORY, versions
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MMAP_BYTES = 4 << 20
-"""More than a decoded chunk has, and less than the arrays of whole tiles, which go back at once: with 32 MiB a task took
-a third more memory, without being faster."""
+"""More than a decoded chunk has, and less than the arrays of whole tiles, which go back at once: with 32 MiB a task
+took a third more memory, without being faster."""
 
 
 def dask_setup(worker: Any) -> None:
