@@ -108,6 +108,7 @@ def drive(executor: Executor, work: Callable[[P], R], tasks: Iterable[Task[P]]) 
                     break  # a serial executor has run it already: report before starting the next
             if not in_flight:
                 if not line.wait():
+                    yield from line.left()
                     return
                 continue
             has_room = len(in_flight) < 2 * executor.slots
@@ -117,7 +118,7 @@ def drive(executor: Executor, work: Callable[[P], R], tasks: Iterable[Task[P]]) 
                 outcome: Outcome[R] = _outcome(future, task)
                 if line.is_tried_again(task, outcome):
                     continue
-                yield replace(outcome, tries=line.tries.pop(task.key, 0) + 1)
+                yield replace(outcome, tries=line.tries.get(task.key, 0) + 1)
     finally:
         for future, _ in in_flight.values():
             future.cancel()
@@ -128,11 +129,11 @@ class _Line(Generic[P]):
     """Tasks that wait: those never tried, and those to be tried again when their time has come."""
 
     new: Iterator[Task[P]]
-    again: list[tuple[float, Task[P]]] = field(default_factory=list)
-    "In the order of their times."
+    again: list[tuple[float, Task[P], Outcome[Any]]] = field(default_factory=list)
+    "In the order of their times, each with what came of it last."
     tries: dict[str, int] = field(default_factory=dict)
     "Failed ones, by the task's key."
-    suspects: list[Task[P]] = field(default_factory=list)
+    suspects: list[tuple[Task[P], Outcome[Any]]] = field(default_factory=list)
     "To be tried alone, when nothing else is left."
     suspected: set[str] = field(default_factory=set)
     "Keys of those, tried already or not."
@@ -146,8 +147,13 @@ class _Line(Generic[P]):
         if self.again and self.again[0][0] <= time.monotonic():
             return self.again.pop(0)[1]
         if (task := next(self.new, None)) is None and self.suspects and is_idle and not self.again:
-            return self.suspects.pop(0)
+            return self.suspects.pop(0)[0]
         return task
+
+    def left(self) -> Iterator[Outcome[Any]]:
+        """Yield what came of those that were to be tried again when the line was closed."""
+        for outcome in (*(waiting[-1] for waiting in self.again), *(waiting[-1] for waiting in self.suspects)):
+            yield replace(outcome, tries=self.tries[outcome.key])
 
     @property
     def due_s(self) -> float | None:
@@ -171,9 +177,9 @@ class _Line(Generic[P]):
         self.tries[task.key] = tried + 1
         if is_suspect:
             self.suspected.add(task.key)
-            self.suspects.append(task)
+            self.suspects.append((task, outcome))
         else:
-            self.again.append((time.monotonic() + WAITS_SECONDS[tried], task))
+            self.again.append((time.monotonic() + WAITS_SECONDS[tried], task, outcome))
             self.again.sort(key=lambda waiting: waiting[0])
         return True
 

@@ -63,5 +63,6 @@ class Admission(WorkerPlugin):
         limits = (worker.memory_manager.memory_limit, self.memory_limit, memory_bytes())
         have = min(limit for limit in limits if limit) if versions() == self.versions else 0
         await worker.set_resources(**{MEMORY: have})
-        for status in (Status.paused, Status.running):
-            worker.status = status
+        if worker.status == Status.running:  # not one that is out of memory, or about to close
+            worker.status = Status.paused
+            worker.status = Status.running

@@ -134,7 +134,7 @@ def test_a_cluster_that_is_lost_on_the_way_is_said(
 
 
 def test_outcomes_that_die_with_their_worker_are_made_again_by_another(tmp_path: Path) -> None:
-    """Done, but not fetched yet; then there is no other, and that is said as well."""
+    """Done, but not fetched yet."""
     with cluster(tmp_path, ("--nthreads", "1")) as running, open_executor(running.run, Wanted(4)) as executor:
         futures = [executor.submit(1, place_of_work, 0.1) for _ in range(4)]
         assert len(executor.client.gather(futures)) == 4

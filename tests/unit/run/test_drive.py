@@ -181,16 +181,23 @@ def test_it_is_given_up_at_last_with_its_last_error(slots: int) -> None:
     assert "ConnectionResetError" in outcomes["b"].error.what
 
 
-@pytest.mark.usefixtures("at_once")
-def test_nothing_is_tried_again_after_a_full_disk() -> None:
+def test_nothing_is_tried_again_after_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor anything new; what waited for another try is told as it failed."""
+    monkeypatch.setattr("cropcube.run.drive.WAITS_SECONDS", (60.0,))
+    started = []
+
     def work(payload: str) -> None:
+        started.append(payload)
         if payload == "full":
             raise OSError(errno.ENOSPC, "No space left on device", "shard")
         raise TimeoutError("no answer")
 
-    outcomes = list(drive(LazyExecutor(1), work, [Task("slow", "slow"), Task("full", "full"), Task("slow", "slow")]))
+    outcomes = list(drive(LazyExecutor(1), work, [Task(name, name) for name in ("slow", "full", "new")]))
+    assert started == ["slow", "full"]
     assert isinstance(outcomes[0].error, ResourceError)
-    assert len(outcomes) == 1
+    assert [(outcome.key, outcome.tries) for outcome in outcomes] == [("full", 1), ("slow", 1)]
+    assert outcomes[1].error is not None
+    assert "no answer" in outcomes[1].error.what
 
 
 @pytest.mark.usefixtures("at_once")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from distributed import Status
 
 from cropcube.errors import InvalidInputError
 from cropcube.run.executors import slots
@@ -59,18 +60,49 @@ def test_others_are_refused_by_name() -> None:
         admit(Client({**here, "numpy": "1.26"}, a=here), None)
 
 
+class Standing:
+    """A worker, and what it tells the scheduler."""
+
+    def __init__(self, limit: int | None, status: Status = Status.running) -> None:
+        self.memory_manager = SimpleNamespace(memory_limit=limit)
+        self.heard: dict[str, int] = {}
+        self.said: list[Status] = []
+        self._status = status
+
+    async def set_resources(self, **resources: int) -> None:
+        self.heard.update(resources)
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    @status.setter
+    def status(self, status: Status) -> None:
+        self._status = status
+        self.said.append(status)
+
+
 def told(limit: int | None, run_limit: int | None = None, **other: str) -> int:
     """Return what a worker of a limit tells the scheduler."""
-    heard: dict[str, int] = {}
-
-    async def set_resources(**resources: int) -> None:
-        heard.update(resources)
-
     plugin = Admission(run_limit)
     plugin.versions |= other
-    worker = SimpleNamespace(memory_manager=SimpleNamespace(memory_limit=limit), set_resources=set_resources)
+    worker = Standing(limit)
     asyncio.run(plugin.setup(worker))
-    return heard[MEMORY]
+    return worker.heard[MEMORY]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (Status.running, [Status.paused, Status.running]),
+        (Status.paused, []),
+        (Status.closing_gracefully, []),
+    ],
+)
+def test_a_worker_that_runs_says_so_once_more(status: Status, said: list[Status]) -> None:
+    worker = Standing(GIB, status)
+    asyncio.run(Admission(None).setup(worker))
+    assert worker.said == said
 
 
 def test_a_worker_says_the_least_of_its_limits_and_nothing_where_it_is_of_other_versions() -> None:
