@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cropcube.catalog.fetching import ATTEMPTS, RETRIED, TIMEOUT_S, retry_policy
 from cropcube.catalog.hrefs import redact
-from cropcube.catalog.known import KNOWN_CATALOGS
+from cropcube.catalog.known import known_catalog
 from cropcube.catalog.queries import Query
+from cropcube.catalog.rules import SENTINEL2_RULES, ItemRules
 from cropcube.errors import CatalogError, CropcubeError, MissingError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 PAGE_ITEMS = 200
 """Items asked for per page."""
-PREFERRED_COLLECTIONS = ("sentinel-2-c1-l2a", "sentinel-2-l2a")
-"""Asked in an API without a name of ours, the first that it has."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,17 @@ class StacApi:
     client: Client
 
     @classmethod
-    def connect(cls, url: str, collection: str | None) -> StacApi:
+    def connect(cls, url: str, collection: str | None, rules: ItemRules = SENTINEL2_RULES) -> StacApi:
         """Open an API and make sure that it has the collection.
+
+        Parameters
+        ----------
+        url
+            Landing page.
+        collection
+            None: the known catalogue's own, or in another one the first that the rules prefer.
+        rules
+            Of the sensor whose scenes are wanted.
 
         Raises
         ------
@@ -66,7 +74,7 @@ class StacApi:
                     f"catalogue {redact(url)} is no searchable STAC API (its landing page has no search link)",
                     "A static catalogue is given by the path or URL of its catalog.json.",
                 )
-            return cls(url, _chosen(url, collection, client), client)
+            return cls(url, _chosen(url, collection, client, rules), client)
 
     def pages(self, query: Query) -> Iterator[Page]:
         """Yield an answer page by page.
@@ -102,17 +110,17 @@ def _page(answer: Mapping[str, Any]) -> Page:
     return Page(answer["features"], matched if isinstance(matched, int) else None)
 
 
-def _chosen(url: str, collection: str | None, client: Client) -> str:
-    known = next((known for known in KNOWN_CATALOGS.values() if known.url == url.rstrip("/")), None)
+def _chosen(url: str, collection: str | None, client: Client, rules: ItemRules) -> str:
+    known = known_catalog(url)
     wanted = collection or (known.collection if known else None)
     if wanted is not None and _has(client, wanted):
         return wanted
     offered = sorted(str(found.id) for found in client.get_collections())
     if wanted is None:
-        preferred = [name for name in PREFERRED_COLLECTIONS if name in offered] or offered
-        if preferred and (len(offered) == 1 or preferred[0] in PREFERRED_COLLECTIONS):
+        preferred = [name for name in rules.collections if name in offered] or offered
+        if preferred and (len(offered) == 1 or preferred[0] in rules.collections):
             return preferred[0]
-    what = f"no collection {wanted}" if wanted else "no collection that is known to be Sentinel-2 L2A"
+    what = f"no collection {wanted}" if wanted else f"no collection that is known to be {rules.title}"
     raise MissingError(
         f"catalogue {redact(url)} has {what}",
         f"Give one of its collections with --collection: {' '.join(offered[:20]) or 'it lists none'}",

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cropcube.catalog.schema import BAND_LABELS, SCHEMA, scenes_of
+from cropcube.catalog.schema import scenes_of, schema_of
 from cropcube.domain.scene import Scene
 from cropcube.domain.season import Season
+from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.location import Location, ObjectPath
 
@@ -74,6 +75,8 @@ class FrozenCatalog:
     "First and last acquisition of every row group."
     count: int
     "Number of scenes."
+    labels: tuple[str, ...] = SENTINEL2.file_labels
+    "Of the files that a scene may have."
 
     @classmethod
     def open(cls, path: Location) -> FrozenCatalog:
@@ -91,15 +94,21 @@ class FrozenCatalog:
         try:
             metadata = pq.read_metadata(_readable(path))
             request = _request(path, metadata)
+            labels = _labels(metadata.schema.to_arrow_schema())
             column = next(i for i in range(metadata.num_columns) if metadata.schema[i].path == "datetime")
             stated = [metadata.row_group(i).column(column).statistics for i in range(metadata.num_row_groups)]
             spans = tuple((_utc(found.min), _utc(found.max)) for found in stated)
         except (pa.ArrowException, OSError, ValueError, AttributeError, StopIteration) as error:
             raise _damaged(path, error) from error
-        return cls(path, request, spans, metadata.num_rows)
+        return cls(path, request, spans, metadata.num_rows, labels)
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def refusals(self) -> tuple[tuple[str, str], ...]:
+        """What was wrong with items that the search left out, and the next step of each (of EMIT granules)."""
+        return tuple((str(what), str(next_step)) for what, next_step in self.request.get("refusals", ()))
 
     def scenes(self, days: range, season: Season, ids: Collection[str] | None = None) -> list[Scene]:
         """Return the scenes of some days, ordered by id; only the months around them are read.
@@ -135,13 +144,13 @@ class FrozenCatalog:
         counts: dict[str, Counter[str]] = {name: Counter() for name in _SUMMARY_COLUMNS}
         missing: Counter[str] = Counter()
         size, without = 0, 0
-        sizes = [f"assets.{label}.{leaf}" for label in BAND_LABELS for leaf in ("href", "file:size")]
+        sizes = [f"assets.{label}.{leaf}" for label in self.labels for leaf in ("href", "file:size")]
         for table in self._tables(range(len(self.spans)), [*_SUMMARY_COLUMNS, *sizes]):
             for name in _SUMMARY_COLUMNS:
                 counts[name].update(value or "" for value in table[name].to_pylist())
             missing.update(bands_missing(table))
             assets = table["assets"].combine_chunks()
-            for label in BAND_LABELS:
+            for label in self.labels:
                 stated = pc.struct_field(assets, [label, "file:size"])
                 size += pc.sum(stated).as_py() or 0
                 without += (
@@ -190,8 +199,12 @@ class FrozenCatalog:
 def bands_missing(table: pa.Table) -> dict[str, int]:
     """Return the number of rows that lack a band, by band, without those that none lacks."""
     assets = table["assets"].combine_chunks()
-    absent = {label: pc.struct_field(assets, [label, "href"]).null_count for label in BAND_LABELS}
+    absent = {label: pc.struct_field(assets, [label, "href"]).null_count for label in _labels(table.schema)}
     return {label: count for label, count in absent.items() if count}
+
+
+def _labels(schema: pa.Schema) -> tuple[str, ...]:
+    return tuple(field.name for field in schema.field("assets").type)
 
 
 def _readable(path: Location) -> Any:
@@ -201,7 +214,7 @@ def _readable(path: Location) -> Any:
 
 def _request(path: Location, metadata: pq.FileMetaData) -> dict[str, Any]:
     kept = metadata.metadata or {}
-    if b"cropcube" not in kept or metadata.schema.to_arrow_schema().names != SCHEMA.names:
+    if b"cropcube" not in kept or metadata.schema.to_arrow_schema().names != schema_of(SENTINEL2.file_labels).names:
         raise InvalidInputError(
             f"{path} is no frozen catalogue of this version of cropcube",
             "Delete it, `cropcube build` asks the catalogue again.",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cropcube.domain.emit import EMIT
+from cropcube.domain.sensor import SENTINEL2
+
 
 @dataclass(frozen=True)
 class KnownCatalog:
@@ -22,10 +25,13 @@ class KnownCatalog:
     credentials: str
     "What reading the files needs."
     radiometry: str
-    "How reflectance is made of the files' integers."
+    "How reflectance is made of the files' numbers."
+    sensor: str = SENTINEL2.name
+    "Of which sensor its scenes are."
 
 
 DEFAULT_CATALOG = "earth-search"
+DEFAULT_EMIT_CATALOG = "cmr"
 
 KNOWN_CATALOGS: dict[str, KnownCatalog] = {
     known.name: known
@@ -60,6 +66,22 @@ KNOWN_CATALOGS: dict[str, KnownCatalog] = {
             credentials="S3 keys of the Copernicus Data Space in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             radiometry="scale and offset as the item states them (STAC 1.1)",
         ),
+        KnownCatalog(
+            name="cmr",
+            url="https://cmr.earthdata.nasa.gov/stac/LPCLOUD",
+            collection="EMITL2ARFL_001",
+            others=(),
+            files="netCDF-4 (HDF5) swaths over HTTPS, fetched whole when read",
+            credentials="an Earthdata login: EARTHDATA_TOKEN, or urs.earthdata.nasa.gov in ~/.netrc",
+            radiometry="reflectance as a fraction, as the files state it",
+            sensor=EMIT.name,
+        ),
     )
 }
 """By name."""
+
+
+def known_catalog(catalog: str) -> KnownCatalog | None:
+    """Return the known catalogue of a name or address, None if it is another one."""
+    by_address = (known for known in KNOWN_CATALOGS.values() if known.url == catalog.rstrip("/"))
+    return KNOWN_CATALOGS.get(catalog) or next(by_address, None)

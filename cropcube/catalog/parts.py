@@ -18,11 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cropcube.catalog.frozen import bands_missing
-from cropcube.catalog.schema import SCHEMA, file_schema, table_of
+from cropcube.catalog.schema import file_schema, schema_of, table_of
 from cropcube.domain.scene import Scene
+from cropcube.domain.sensor import SENTINEL2, Sensor
 
 BATCH_SCENES = 256
 """Scenes that are objects at one time."""
+REFUSALS_KEPT = 500
+"""Refused items that are remembered by what was wrong with them; all are counted."""
 PART_NAME = re.compile(r"\.?(part|files)-[0-9a-f-]+\.parquet(\.\d+\.partial)?")
 """Names of the files that a search leaves on its way."""
 WRITE_OPTIONS: Mapping[str, Any] = {"compression": "zstd", "write_page_checksum": True}
@@ -34,13 +37,13 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     "Items by fate: `kept`, `time`, `region`, `cloud`, `collection`, `refused`."
-    refusal: tuple[str, str] = ("", "")
-    "What was wrong with the first refused item, and the next step."
+    refusals: list[tuple[str, str]] = field(default_factory=list)
+    "What was wrong with the first refused items, and the next step of each."
 
     def add(self, other: Tally) -> None:
         """Count another answer's items too."""
         self.counts.update(other.counts)
-        self.refusal = self.refusal if self.refusal[0] else other.refusal
+        self.refusals = list(dict.fromkeys([*self.refusals, *other.refusals]))[:REFUSALS_KEPT]
 
     @property
     def items(self) -> int:
@@ -51,12 +54,12 @@ class Tally:
 class PartWriter:
     """Writes the scenes of one answer; the file takes its name when the answer is whole."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        self._path, self._folder = path, folder
+    def __init__(self, path: Path, folder: Path, sensor: Sensor = SENTINEL2) -> None:
+        self._path, self._folder, self._sensor = path, folder, sensor
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self._scenes: list[Scene] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._partial, SCHEMA, **WRITE_OPTIONS)
+        self._writer = pq.ParquetWriter(self._partial, schema_of(sensor.file_labels), **WRITE_OPTIONS)
 
     def __enter__(self) -> PartWriter:
         return self
@@ -76,14 +79,14 @@ class PartWriter:
     def finish(self, tally: Tally) -> None:
         """Say that the answer is whole; without this nothing is kept."""
         self._flush()
-        said = json.dumps({"counts": tally.counts, "refusal": tally.refusal}, sort_keys=True)
+        said = json.dumps({"counts": tally.counts, "refusals": tally.refusals}, sort_keys=True)
         self._writer.add_key_value_metadata({"tally": said})
         self._writer.close()
         os.replace(self._partial, self._path)
 
     def _flush(self) -> None:
         if self._scenes:
-            self._writer.write_table(table_of(self._scenes, self._folder))
+            self._writer.write_table(table_of(self._scenes, self._folder, self._sensor))
             self._scenes.clear()
 
 
@@ -92,10 +95,9 @@ def read_tally(path: Path) -> Tally | None:
     try:
         metadata = pq.read_metadata(path)
         said = json.loads(metadata.metadata[b"tally"])
+        return Tally(Counter(said["counts"]), [(what, next_step) for what, next_step in said["refusals"]])
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         return None
-    what, next_step = said["refusal"]
-    return Tally(Counter(said["counts"]), (what, next_step))
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ class Merged:
     "Scenes that lack a band, by band."
 
 
-def merge_parts(months: Iterable[Sequence[Path]], path: Path, request: Mapping[str, Any]) -> Merged:
+def merge_parts(
+    months: Iterable[Sequence[Path]], path: Path, request: Mapping[str, Any], sensor: Sensor = SENTINEL2
+) -> Merged:
     """Write the frozen catalogue: one row group a month, ordered by acquisition and id, every id once.
 
     Parameters
@@ -121,12 +125,14 @@ def merge_parts(months: Iterable[Sequence[Path]], path: Path, request: Mapping[s
         Where to write; not visible under its name to others before it is whole if the caller renames it.
     request
         What was asked, kept in the file.
+    sensor
+        Whose scenes they are, with all of its bands.
     """
     seen: set[str] = set()
     rows, duplicates = 0, 0
     missing: Counter[str] = Counter()
-    with pq.ParquetWriter(path, file_schema(request), **WRITE_OPTIONS) as writer:
-        for table in map(_month, months):
+    with pq.ParquetWriter(path, file_schema(request, sensor), **WRITE_OPTIONS) as writer:
+        for table in (_month(parts, sensor.file_labels) for parts in months):
             first = np.array([scene_id not in seen for scene_id in _once(table, seen)], dtype=bool)
             kept = table.filter(pa.array(first))
             duplicates += table.num_rows - kept.num_rows
@@ -137,10 +143,11 @@ def merge_parts(months: Iterable[Sequence[Path]], path: Path, request: Mapping[s
     return Merged(rows, duplicates, dict(missing))
 
 
-def _month(parts: Sequence[Path]) -> pa.Table:
-    table = pa.concat_tables([SCHEMA.empty_table(), *(pq.read_table(part, schema=SCHEMA) for part in parts)])
-    # The first band's file decides between two rows of one id, so that the order of the answers does not.
-    tie = pc.struct_field(table["assets"], ["B02", "href"])
+def _month(parts: Sequence[Path], labels: tuple[str, ...]) -> pa.Table:
+    schema = schema_of(labels)
+    table = pa.concat_tables([schema.empty_table(), *(pq.read_table(part, schema=schema) for part in parts)])
+    # The first file decides between two rows of one id, so that the order of the answers does not.
+    tie = pc.struct_field(table["assets"], [labels[0], "href"])
     order = pc.sort_indices(
         pa.table({"datetime": table["datetime"], "id": table["id"], "tie": tie}),
         sort_keys=[("datetime", "ascending"), ("id", "ascending"), ("tie", "ascending")],

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,8 @@ import shapely
 
 from cropcube.catalog.hrefs import is_remote
 from cropcube.domain.scene import Asset, Radiometry, Scene
-from cropcube.domain.sensor import SENTINEL2
+from cropcube.domain.sensor import SENTINEL2, Sensor
 from cropcube.location import Location
-
-BAND_LABELS = tuple(band.name for band in (*SENTINEL2.bands, SENTINEL2.quality))
 
 ASSET_TYPE = pa.struct(
     [
@@ -33,27 +32,6 @@ ASSET_TYPE = pa.struct(
         ("file:size", pa.int64()),
     ]
 )
-SCHEMA = pa.schema(
-    [
-        ("type", pa.string()),
-        ("stac_version", pa.string()),
-        ("stac_extensions", pa.list_(pa.string())),
-        ("id", pa.string()),
-        ("geometry", pa.binary()),
-        ("bbox", pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])),
-        ("links", pa.list_(pa.struct([("rel", pa.string()), ("href", pa.string())]))),
-        ("assets", pa.struct([(label, ASSET_TYPE) for label in BAND_LABELS])),
-        ("collection", pa.string()),
-        ("datetime", pa.timestamp("us", tz="UTC")),
-        ("eo:cloud_cover", pa.float64()),
-        ("proj:code", pa.string()),
-        ("s2:processing_baseline", pa.string()),
-        ("cropcube:solar_day", pa.string()),
-        ("cropcube:scale", pa.float64()),
-        ("cropcube:offset", pa.float64()),
-        ("cropcube:radiometry_reason", pa.string()),
-    ]
-)
 EXTENSIONS = [
     "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
@@ -61,7 +39,33 @@ EXTENSIONS = [
 ]
 
 
-def file_schema(request: Mapping[str, Any]) -> pa.Schema:
+@lru_cache(maxsize=8)
+def schema_of(labels: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of scenes that are made of files with these labels."""
+    return pa.schema(
+        [
+            ("type", pa.string()),
+            ("stac_version", pa.string()),
+            ("stac_extensions", pa.list_(pa.string())),
+            ("id", pa.string()),
+            ("geometry", pa.binary()),
+            ("bbox", pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])),
+            ("links", pa.list_(pa.struct([("rel", pa.string()), ("href", pa.string())]))),
+            ("assets", pa.struct([(label, ASSET_TYPE) for label in labels])),
+            ("collection", pa.string()),
+            ("datetime", pa.timestamp("us", tz="UTC")),
+            ("eo:cloud_cover", pa.float64()),
+            ("proj:code", pa.string()),
+            ("s2:processing_baseline", pa.string()),
+            ("cropcube:solar_day", pa.string()),
+            ("cropcube:scale", pa.float64()),
+            ("cropcube:offset", pa.float64()),
+            ("cropcube:radiometry_reason", pa.string()),
+        ]
+    )
+
+
+def file_schema(request: Mapping[str, Any], sensor: Sensor = SENTINEL2) -> pa.Schema:
     """Return the schema with the metadata of GeoParquet, stac-geoparquet and the search that was asked."""
     geo = {
         "version": "1.1.0",
@@ -75,12 +79,14 @@ def file_schema(request: Mapping[str, Any]) -> pa.Schema:
         },
     }
     kept = {"geo": geo, "stac-geoparquet": {"version": "1.0.0"}, "cropcube": dict(request)}
-    return SCHEMA.with_metadata({key: json.dumps(value, sort_keys=True) for key, value in kept.items()})
+    return schema_of(sensor.file_labels).with_metadata(
+        {key: json.dumps(value, sort_keys=True) for key, value in kept.items()}
+    )
 
 
-def table_of(scenes: Iterable[Scene], folder: Path) -> pa.Table:
+def table_of(scenes: Iterable[Scene], folder: Path, sensor: Sensor = SENTINEL2) -> pa.Table:
     """Return scenes as rows; local files within `folder` are written relative to it, so that it can be moved."""
-    return pa.Table.from_pylist([_row(scene, folder) for scene in scenes], schema=SCHEMA)
+    return pa.Table.from_pylist([_row(scene, folder, sensor) for scene in scenes], schema=schema_of(sensor.file_labels))
 
 
 def scenes_of(table: pa.Table, folder: Location) -> list[Scene]:
@@ -90,7 +96,7 @@ def scenes_of(table: pa.Table, folder: Location) -> list[Scene]:
     return [_scene(row, footprint, folder) for row, footprint in zip(rows, footprints, strict=True)]
 
 
-def _row(scene: Scene, folder: Path) -> dict[str, Any]:
+def _row(scene: Scene, folder: Path, sensor: Sensor) -> dict[str, Any]:
     west, south, east, north = scene.geometry.bounds
     if east - west > 180:
         parts = shapely.get_parts(scene.geometry)
@@ -104,7 +110,9 @@ def _row(scene: Scene, folder: Path) -> dict[str, Any]:
         "geometry": shapely.to_wkb(scene.geometry, byte_order=1),
         "bbox": {"xmin": west, "ymin": south, "xmax": east, "ymax": north},
         "links": [],
-        "assets": {label: _asset_row(label, asset, folder) for label, asset in scene.assets.items()},
+        "assets": {
+            label: _asset_row(asset, folder, sensor.file_resolution_m(label)) for label, asset in scene.assets.items()
+        },
         "collection": scene.collection,
         "datetime": scene.when,
         "eo:cloud_cover": scene.cloud_cover,
@@ -117,11 +125,11 @@ def _row(scene: Scene, folder: Path) -> dict[str, Any]:
     }
 
 
-def _asset_row(label: str, asset: Asset, folder: Path) -> dict[str, Any]:
+def _asset_row(asset: Asset, folder: Path, resolution_m: int) -> dict[str, Any]:
     return {
         "href": _written_href(asset.href, folder),
         "roles": ["data"],
-        "gsd": SENTINEL2.band(label).resolution_m,
+        "gsd": resolution_m,
         "proj:transform": asset.transform,
         "proj:shape": asset.shape,
         "file:checksum": asset.checksum,

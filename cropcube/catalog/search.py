@@ -20,13 +20,13 @@ from typing import Any
 import shapely
 
 from cropcube.catalog.api import StacApi
-from cropcube.catalog.files import file_items, is_file_catalog
+from cropcube.catalog.files import is_file_catalog
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.catalog.hrefs import is_remote, is_zarr, redact, resolve_href
-from cropcube.catalog.known import KNOWN_CATALOGS
+from cropcube.catalog.known import KNOWN_CATALOGS, known_catalog
 from cropcube.catalog.parts import Merged, PartWriter, Tally, merge_parts, read_tally, sweep_parts
 from cropcube.catalog.queries import Query, queries
-from cropcube.catalog.sentinel2 import parse_item
+from cropcube.catalog.rules import RULES, ItemRules
 from cropcube.domain.grid import Grid
 from cropcube.domain.region import Region
 from cropcube.domain.scene import Scene
@@ -42,6 +42,8 @@ PARTS_KEPT_S = 24 * 3600
 """A broken search is resumed within this time; after it, catalogues may have changed and everything is asked again."""
 REFUSED_SHARE = 0.01
 """Share of a catalogue's items that may be beyond understanding; they are counted and said."""
+REFUSALS_SAID = 20
+"""Refused items that are said one by one; what is left out is in the frozen catalogue too."""
 
 Progress = Callable[[str], None]
 
@@ -51,7 +53,7 @@ class SearchRequest:
     """What is asked of a catalogue."""
 
     catalog: str
-    "Known name, URL of a STAC API, or a file: catalog.json, ItemCollection, stac-geoparquet."
+    "Known name, URL of a STAC API, or a file: catalog.json, ItemCollection, stac-geoparquet; of EMIT a folder as well."
     region: Region
     "Scenes that do not touch it are left out."
     season: Season
@@ -68,6 +70,18 @@ class SearchRequest:
             raise InvalidInputError(f"--max-cloud {self.max_cloud:g} is no percentage", "Give 0 to 100.")
         if is_remote(self.catalog):
             resolve_href(self.catalog, None)  # refuses what is no address
+        known = known_catalog(self.catalog)
+        if known is not None and known.sensor != self.sensor.name:
+            fitting = " ".join(name for name, other in KNOWN_CATALOGS.items() if other.sensor == self.sensor.name)
+            raise InvalidInputError(
+                f"catalogue {known.name} has {RULES[known.sensor].title}, not {self.rules.title}",
+                f"Give --catalog one of: {fitting}.",
+            )
+
+    @property
+    def rules(self) -> ItemRules:
+        """How items of the sensor are understood."""
+        return RULES[self.sensor.name]
 
     def as_dict(self) -> dict[str, Any]:
         """Return what was asked as JSON, fit to be kept and shown."""
@@ -77,7 +91,8 @@ class SearchRequest:
             "season": str(self.season),
             "region": self.region.name,
             "region_digest": self.region.digest,
-            "bands": [band.name for band in self.sensor.bands],
+            # Where one file holds all bands, the answer is the same whichever are wanted.
+            "bands": [] if self.sensor.files else [band.name for band in self.sensor.bands],
             "sensor": self.sensor.name,
             "max_cloud": self.max_cloud,
         }
@@ -96,7 +111,8 @@ def freeze(
         Its zones are asked one by one.
     destination
         The file or object to write; replaced at once when the whole answer is there. Answers on the way are kept in a
-        folder `search` beside it (of an object, in the user's cache), and a search that broke off goes on from them.
+        folder beside it (`search_folder`; of an object, in the user's cache), and a search that broke off goes on from
+        them.
     progress
         Called with one line for every answer.
 
@@ -115,6 +131,10 @@ def freeze(
         If its items cannot be understood or are of a kind that cannot be read.
     ResourceError
         If the disk is full.
+
+    Notes
+    -----
+    An EMIT granule that cannot be used ends no search: it is said, and is in the `refusals` of the answer.
     """
     say = progress or _silent
     folder = search_folder(destination)
@@ -123,12 +143,13 @@ def freeze(
         folder.parent.mkdir(parents=True, exist_ok=True)
         answer = (_from_files if by_file else _from_api)(request, grid, folder, say)
         _check_refused(request, answer.tally)
+        _say_refused(request, answer.tally, say)
         merged = _publish(answer, folder, destination)
     say(f"{merged.scenes} scenes kept of {answer.tally.items} items ({_fates(answer.tally, merged)})")
     frozen = FrozenCatalog.open(destination)
-    for band in (*request.sensor.bands, request.sensor.quality):
-        if merged.missing.get(band.name):
-            say(f"{merged.missing[band.name]} scenes lack band {band.name}: {' '.join(frozen.lacking(band.name))} ...")
+    for label in request.sensor.file_labels:
+        if merged.missing.get(label):
+            say(f"{merged.missing[label]} scenes lack band {label}: {' '.join(frozen.lacking(label))} ...")
     sweep_parts(folder)
     return frozen
 
@@ -138,7 +159,8 @@ def search_folder(destination: Location) -> Path:
     if isinstance(destination, ObjectPath):
         name = hashlib.sha256(str(destination).encode()).hexdigest()[:16]
         return Path.home() / ".cache" / "cropcube" / name / PARTS_FOLDER
-    return destination.parent / PARTS_FOLDER
+    # Two sensors of a project may be searched at the same time: scenes-emit.parquet has search-emit.
+    return destination.parent / f"{PARTS_FOLDER}{destination.stem.removeprefix('scenes')}"
 
 
 @contextmanager
@@ -184,14 +206,17 @@ class _Sieve:
         if self._request.collection is not None and item.get("collection") != self._request.collection:
             self.tally.counts["collection"] += 1
             return None
+        rules = self._request.rules
         try:
-            scene = parse_item(item, base)
+            scene = rules.parse(item, base)
             _refuse_unreadable(scene)
+            fate = self._fate(scene, query)
+            if fate == "kept" and rules.check is not None:
+                rules.check(scene)
         except InvalidInputError as error:
-            self.tally.add(Tally(refusal=(error.what, error.next_step)))
+            self.tally.add(Tally(refusals=[(error.what, error.next_step)]))
             self.tally.counts["refused"] += 1
             return None
-        fate = self._fate(scene, query)
         self.tally.counts[fate] += 1
         return scene if fate == "kept" else None
 
@@ -207,7 +232,7 @@ class _Sieve:
 
 def _from_api(request: SearchRequest, grid: Grid, folder: Path, say: Progress) -> _Answer:
     known = KNOWN_CATALOGS.get(request.catalog)
-    api = StacApi.connect(known.url if known else request.catalog, request.collection)
+    api = StacApi.connect(known.url if known else request.catalog, request.collection, request.rules)
     asked = replace(request, collection=api.collection)
     months: dict[str, tuple[Path, ...]] = {}
     total = Tally()
@@ -226,7 +251,7 @@ def _ask(api: StacApi, asked: tuple[SearchRequest, Query], part: Path, say: Prog
     request, query = asked
     sieve = _Sieve(request)
     matched, handed_out = 0, set()
-    with PartWriter(part, part.parent.parent) as writer:
+    with PartWriter(part, part.parent.parent, request.rules.sensor) as writer:
         for page in api.pages(query):
             matched = max(matched, page.matched or 0)
             for item in page.items:
@@ -263,13 +288,14 @@ def _from_files(request: SearchRequest, grid: Grid, folder: Path, say: Progress)
     months: dict[str, Path] = {}
     with ExitStack() as open_parts:
         writers: dict[str, PartWriter] = {}
-        for item, base in file_items(request.catalog):
+        for item, base in request.rules.items(request.catalog):
             scene = sieve.scene(item, base, None)
             if scene is not None:
                 month = f"{scene.when:%Y-%m}"
                 if month not in writers:
                     months[month] = folder / f"files-{month}.parquet"
-                    writers[month] = open_parts.enter_context(PartWriter(months[month], folder.parent))
+                    part = PartWriter(months[month], folder.parent, request.rules.sensor)
+                    writers[month] = open_parts.enter_context(part)
                 writers[month].add(scene)
         for writer in writers.values():
             writer.finish(Tally())
@@ -279,13 +305,14 @@ def _from_files(request: SearchRequest, grid: Grid, folder: Path, say: Progress)
 
 def _publish(answer: _Answer, folder: Path, destination: Location) -> Merged:
     request = answer.request
+    asked = {**request.as_dict(), "refused": answer.tally.counts["refused"]}
+    if request.rules.one_by_one:
+        asked["refusals"] = answer.tally.refusals
     # Among the parts, so that what a kill leaves is swept with them.
     partial = folder / f".part-0.parquet.{os.getpid()}.partial"
     partial.parent.mkdir(exist_ok=True)
     try:
-        merged = merge_parts(
-            answer.months.values(), partial, {**request.as_dict(), "refused": answer.tally.counts["refused"]}
-        )
+        merged = merge_parts(answer.months.values(), partial, asked, request.rules.sensor)
         _refuse_empty(request, answer.tally, merged)
         if isinstance(destination, ObjectPath):
             destination.write([partial.read_bytes()])
@@ -299,24 +326,34 @@ def _publish(answer: _Answer, folder: Path, destination: Location) -> Merged:
 def _refuse_empty(request: SearchRequest, tally: Tally, merged: Merged) -> None:
     asked = f"{redact(request.catalog)}" + (f" ({request.collection})" if request.collection else "")
     if merged.scenes == 0:
+        refused = tally.refusals[0] if request.rules.one_by_one and tally.refusals else None
         raise MissingError(
-            f"{asked} has no scene over {request.region.name} in {request.season} ({_fates(tally, merged)})",
-            "Check --region, --season, --max-cloud and --collection.",
+            f"{asked} has no scene over {request.region.name} in {request.season} ({_fates(tally, merged)})"
+            + (f"; {refused[0]}" if refused else ""),
+            refused[1] if refused else "Check --region, --season, --max-cloud and --collection.",
         )
-    for band in (*request.sensor.bands, request.sensor.quality):
-        if merged.missing.get(band.name, 0) == merged.scenes:
+    for label in request.sensor.file_labels:
+        if merged.missing.get(label, 0) == merged.scenes:
             raise MissingError(
-                f"no scene of {asked} has band {band.name} (all {merged.scenes} lack it)",
+                f"no scene of {asked} has band {label} (all {merged.scenes} lack it)",
                 "Leave the band out with --bands, or choose another --collection.",
             )
 
 
 def _check_refused(request: SearchRequest, tally: Tally) -> None:
     refused = tally.counts["refused"]
-    if refused > REFUSED_SHARE * tally.items:
-        what, next_step = tally.refusal
+    if refused > REFUSED_SHARE * tally.items and not request.rules.one_by_one:
+        what, next_step = tally.refusals[0]
         more = f" (so are {refused - 1} more of {tally.items} items)" if refused > 1 else ""
         raise InvalidInputError(f"{redact(request.catalog)}: {what}{more}", next_step)
+
+
+def _say_refused(request: SearchRequest, tally: Tally, say: Progress) -> None:
+    if request.rules.one_by_one:
+        for what, _ in tally.refusals[:REFUSALS_SAID]:
+            say(f"left out: {what}")
+        if len(tally.refusals) > REFUSALS_SAID:
+            say(f"left out: {len(tally.refusals) - REFUSALS_SAID} more, named in the frozen catalogue")
 
 
 def _refuse_unreadable(scene: Scene) -> None:

@@ -7,16 +7,16 @@ projection stands (item or asset) and what the processing baseline is called.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shapely.errors import ShapelyError
 
 from cropcube.catalog.footprint import footprint_of
-from cropcube.catalog.hrefs import folder_of, is_remote, resolve_href
+from cropcube.catalog.hrefs import resolve_href
+from cropcube.catalog.items import identity_of, instant, percent, self_folder
 from cropcube.catalog.radiometry import RadiometricFacts, radiometry_of
 from cropcube.domain.scene import Asset, Scene
 from cropcube.domain.sensor import SENTINEL2, Band
@@ -49,11 +49,9 @@ def parse_item(item: Mapping[str, Any], base: str | None = None) -> Scene:
     InvalidInputError
         If it is not an item of Sentinel-2 L2A, or something in it cannot be understood; the message names the item.
     """
-    identity = item.get("id")
-    if not isinstance(identity, str) or not identity:
-        raise InvalidInputError(f"an item has no id (it has: {' '.join(map(str, item))[:200]})", "Check the catalogue.")
+    identity = identity_of(item)
     try:
-        return _scene(identity, item, base or _self_folder(item))
+        return _scene(identity, item, base or self_folder(item))
     except CropcubeError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, ShapelyError) as error:
@@ -66,7 +64,7 @@ def _scene(identity: str, item: Mapping[str, Any], folder: str | None) -> Scene:
     properties: Mapping[str, Any] = item.get("properties") or {}
     _refuse_other_levels(identity, properties)
     found = _band_assets(identity, item.get("assets") or {})
-    when = _instant(identity, properties)
+    when = instant(identity, properties)
     baseline = _baseline(item, properties)
     return Scene(
         id=identity,
@@ -74,21 +72,11 @@ def _scene(identity: str, item: Mapping[str, Any], folder: str | None) -> Scene:
         when=when,
         geometry=footprint_of(identity, item.get("geometry")),
         epsg=_epsg(identity, item, properties, found),
-        cloud_cover=_percent(properties.get("eo:cloud_cover")),
+        cloud_cover=percent(properties.get("eo:cloud_cover")),
         baseline=baseline,
         radiometry=_radiometry(identity, properties, found, (when, baseline)),
         assets={name: _asset(SENTINEL2.band(name), found[name], properties, folder) for name in found},
     )
-
-
-def _self_folder(item: Mapping[str, Any]) -> str | None:
-    for link in item.get("links") or ():
-        if isinstance(link, Mapping) and link.get("rel") == "self" and isinstance(link.get("href"), str):
-            href: str = link["href"]
-            if href.startswith("file:"):
-                href = resolve_href(href, None)
-            return folder_of(href) if is_remote(href) or os.path.isabs(href) else None
-    return None
 
 
 def _refuse_other_levels(identity: str, properties: Mapping[str, Any]) -> None:
@@ -166,18 +154,6 @@ def _shape(stated: Sequence[int] | None) -> tuple[int, int] | None:
     if rows <= 0 or cols <= 0:
         raise ValueError(f"proj:shape {[rows, cols]} is empty")
     return rows, cols
-
-
-def _instant(identity: str, properties: Mapping[str, Any]) -> datetime:
-    stated = properties.get("datetime") or properties.get("start_datetime")
-    if stated is None:
-        raise InvalidInputError(f"item {identity} has no datetime", "Check the catalogue.")
-    when = stated if isinstance(stated, datetime) else datetime.fromisoformat(str(stated))
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _percent(stated: Any) -> float | None:
-    return None if stated is None or math.isnan(float(stated)) else float(stated)
 
 
 def _baseline(item: Mapping[str, Any], properties: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ class Scene:
     "Processing baseline such as `05.10`; empty if unknown."
     radiometry: Radiometry
     assets: Mapping[str, Asset]
-    "By band label (`B02` ... `SCL`)."
+    "By band label (`B02` ... `SCL`), or by file (`RFL`, ...) where one file holds all bands."
 
     @property
     def solar_day(self) -> date:

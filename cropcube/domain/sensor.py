@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cropcube.errors import InvalidInputError
 
@@ -37,6 +37,17 @@ class Sensor:
     quality: Band
     quality_max: int
     "Highest class of the quality band; anything above is a corrupt file."
+    files: tuple[str, ...] = ()
+    "Labels of a scene's files where one holds all bands; empty where every band is a file of its own."
+
+    @property
+    def file_labels(self) -> tuple[str, ...]:
+        """Labels of the files that a scene is made of."""
+        return self.files or tuple(band.name for band in (*self.bands, self.quality))
+
+    def file_resolution_m(self, label: str) -> int:
+        """Return the resolution of what a file holds."""
+        return self.quality.resolution_m if label in self.files else self.band(label).resolution_m
 
     def band(self, name: str) -> Band:
         """Return a band (or the quality band) by its label.
@@ -56,7 +67,7 @@ class Sensor:
         """Return the sensor with some of its bands, in the sensor's own order."""
         for name in names:
             self.band(name)
-        return Sensor(self.name, tuple(b for b in self.bands if b.name in names), self.quality, self.quality_max)
+        return replace(self, bands=tuple(b for b in self.bands if b.name in names))
 
     @property
     def resolutions(self) -> tuple[int, ...]:

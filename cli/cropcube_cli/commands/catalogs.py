@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 OTHER_FORMS = (
     "--catalog also takes the URL of any STAC API, a static catalogue (catalog.json or its folder), "
-    "an ItemCollection (.json, .geojson) or stac-geoparquet (.parquet)."
+    "an ItemCollection (.json, .geojson) or stac-geoparquet (.parquet); of EMIT also a folder of granules (.nc)."
 )
 
 
@@ -27,6 +27,7 @@ def catalogs(as_json: JsonOption = False) -> None:
             default = " (default)" if known.name == summary.default else ""
             collections = f"{known.collection}{''.join(f', or {other}' for other in known.others)}"
             rows = (
+                ("sensor", known.sensor),
                 ("address", known.url),
                 ("collection", collections),
                 ("files", known.files),

@@ -11,6 +11,7 @@ import pytest
 import shapely
 
 from cropcube.catalog import fetching, parts, search
+from cropcube.catalog.rules import SENTINEL2_RULES
 from cropcube.catalog.search import SearchRequest, freeze
 from cropcube.catalog.sentinel2 import parse_item
 from cropcube.domain.grid import plan_grid
@@ -264,7 +265,7 @@ def test_scenes_are_never_all_objects(tmp_path: Path, monkeypatch: pytest.Monkey
         most = max(most, len(alive))
         return watched
 
-    monkeypatch.setattr(search, "parse_item", watching)
+    monkeypatch.setitem(search.RULES, SENTINEL2_RULES.sensor.name, replace(SENTINEL2_RULES, parse=watching))
     monkeypatch.setattr(parts, "BATCH_SCENES", 20)
     many = [plain_item(f"S2A_{n:03d}", f"2023-04-{1 + n % 28:02d}T10:46:31Z") for n in range(300)]
     with serve(many, page=50) as server:

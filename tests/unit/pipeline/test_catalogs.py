@@ -25,9 +25,9 @@ def test_json_is_one_object_with_what_one_needs_to_know(app: typer.Typer) -> Non
     found = CliRunner().invoke(app, ["--json"])
     said = json.loads(found.stdout)
     assert said["default"] == "earth-search"
-    assert [known["name"] for known in said["catalogs"]] == ["earth-search", "planetary-computer", "cdse"]
+    assert [known["name"] for known in said["catalogs"]] == ["earth-search", "planetary-computer", "cdse", "cmr"]
     for known in said["catalogs"]:
-        assert set(known) == {"name", "url", "collection", "others", "files", "credentials", "radiometry"}
+        assert set(known) == {"name", "url", "collection", "others", "files", "credentials", "radiometry", "sensor"}
         assert all(known[key] for key in known if key != "others")
 
 
