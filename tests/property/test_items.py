@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cropcube.catalog import emit
 from cropcube.catalog.hrefs import resolve_href
 from cropcube.catalog.sentinel2 import parse_item
 from cropcube.domain.scene import Scene
@@ -20,7 +21,9 @@ ITEMS = [
     real_items("earthsearch_v1_sentinel-2-l2a_3items.json")[0],
     real_items("cdse_stac_sentinel-2-l2a_1item.json")[0],
     real_items("planetarycomputer_sentinel-2-l2a_2items.json")[0],
+    real_items("cmr_stac_EMIT_L1BRAD_and_L2ARFL_2items.json")[1],
 ]
+PARSERS = [parse_item] * 4 + [emit.parse_item]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 JSON = st.recursive(
     LEAVES,
@@ -40,7 +43,7 @@ def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 READ = {"datetime", "eo:cloud_cover", "proj:epsg", "proj:code", "grid:code", "processing:version"}
 READ |= {"s2:processing_baseline", "s2:product_uri", "earthsearch:boa_offset_applied"}
-KEYS = {"B02", "B02_10m", "blue", "SCL", "SCL_20m", "scl"}
+KEYS = {"B02", "B02_10m", "blue", "SCL", "SCL_20m", "scl", "data", "data2"}
 
 
 def _is_read(path: tuple[Any, ...]) -> bool:
@@ -65,7 +68,7 @@ def test_a_spoilt_item_is_a_scene_or_an_error_of_ours(data: st.DataObject) -> No
         if isinstance(node, dict) and last in node:
             node[last] = data.draw(JSON)
     try:
-        scene = parse_item(item, "/data")
+        scene = PARSERS[number](item, "/data")
     except InvalidInputError:
         return
     assert isinstance(scene, Scene)
@@ -87,5 +90,6 @@ def test_an_href_is_absolute_or_refused(href: str, folder: str | None) -> None:
 
 @pytest.mark.parametrize("item", [{}, {"id": 3}, {"id": "x"}, {"id": "x", "assets": []}])
 def test_what_is_no_item_is_an_error_of_ours(item: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInputError):
-        parse_item(item)
+    for parse in (parse_item, emit.parse_item):
+        with pytest.raises(InvalidInputError):
+            parse(item)

@@ -26,13 +26,13 @@ from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import CatalogError, InvalidInputError, MissingError
 from tests.support.emit_granules import DATA_HOST, cmr_item, file_name, granule_name, write_granule
 from tests.support.searches import FLANDERS, SPRING
-from tests.support.stac_items import plain_item
+from tests.support.stac_items import plain_item, real_items
 from tests.support.stac_server import Fault, serve
 
 HERE = (3.8, 50.5, 4.6, 51.2)
 AWAY = (10.0, 50.5, 11.0, 51.2)
 NIGHTS = [granule_name(f"2023{month:02d}{day:02d}T103751") for month in (3, 4, 5) for day in (2, 12, 22)]
-REAL = Path("/work/shared/data/emit/EMIT_L2A_RFL_001_20241006T165148_2428011_003_crop.nc")
+REAL = Path(__file__).parents[2] / "data" / "emit" / "EMIT_L2A_RFL_001_20241006T165148_2428011_003_crop.nc"
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +81,20 @@ def test_an_item_of_cmr_becomes_a_scene_of_three_https_files() -> None:
         label: f"{DATA_HOST}/{scene.id}/{file_name(label, NIGHTS[0])}" for label in FILES
     }
     check_granule(scene)
+
+
+def test_of_the_real_items_of_cmr_the_one_of_l2a_is_understood() -> None:
+    radiance, reflectance = real_items("cmr_stac_EMIT_L1BRAD_and_L2ARFL_2items.json")
+    with pytest.raises(InvalidInputError, match=r"item G2855236155-LPCLOUD has no file of EMIT L2A .*EMIT_L1B_RAD_001"):
+        parse_item(radiance)
+    scene = parse_item(reflectance)
+    check_granule(scene)
+    assert scene.id == "EMIT_L2A_RFL_001_20240201T174151_2403212_032"
+    assert scene.cloud_cover == 31.0
+    assert scene.solar_day == date(2024, 2, 1)
+    assert 0.4 < scene.geometry.area / scene.geometry.envelope.area < 0.7  # a slanted swath
+    for label, asset in scene.assets.items():
+        assert asset.href == f"{DATA_HOST}/{scene.id}/{file_name(label, scene.id.removeprefix('EMIT_L2A_RFL_'))}"
 
 
 def test_asset_keys_do_not_matter_and_s3_links_of_lp_daac_become_https() -> None:
@@ -297,7 +311,6 @@ def test_bounds_may_cross_the_antimeridian(tmp_path: Path) -> None:
     assert read_facts(str(path), "RFL").bounds == pytest.approx((179.5, -17.0, 180.2, -16.0))
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="the real crop lies in the shared folder only")
 def test_the_head_of_a_real_file_is_understood() -> None:
     facts = read_facts(str(REAL), "RFL")
     assert facts.bounds == pytest.approx((-116.5597, 31.8444, -115.3223, 32.8655), abs=1e-4)
