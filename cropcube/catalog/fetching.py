@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -58,15 +59,28 @@ def fetch(url: str) -> Answer:
     urllib3.exceptions.HTTPError
         If there is none after all tries.
     """
-    with _pool(url) as pool:
+    with connections(url, retry_policy(), TIMEOUT_S) as pool:
         found = pool.request("GET", url)
         return Answer(found.status, found.data)
 
 
-def _pool(url: str) -> PoolManager:
+def post(url: str, headers: Mapping[str, str]) -> Answer:
+    """Return the answer to a POST without a body; a redirect is not followed, since the headers may be secret.
+
+    Raises
+    ------
+    urllib3.exceptions.HTTPError
+        If there is none after all tries.
+    """
+    with connections(url, retry_policy(), TIMEOUT_S) as pool:
+        found = pool.request("POST", url, headers=headers, redirect=False)
+        return Answer(found.status, found.data)
+
+
+def connections(url: str, retries: Retry | bool, timeout: urllib3.Timeout | float) -> PoolManager:
     """Return connections that go through the system's proxy, if it has one for this host."""
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        return ProxyManager(proxy, retries=retry_policy(), timeout=TIMEOUT_S)
-    return PoolManager(retries=retry_policy(), timeout=TIMEOUT_S)
+        return ProxyManager(proxy, retries=retries, timeout=timeout)
+    return PoolManager(retries=retries, timeout=timeout)

@@ -1,0 +1,146 @@
+"""Files of EMIT granules on this machine: local ones as they lie, remote ones fetched whole, once, to a scratch folder.
+
+Fetched whole and not read in ranges through HDF5: reflectance is stored uncompressed, line by line with all bands of a
+pixel together (1.8 GB), so a box that lies slanted in the swath touches most of the file, in every band; and a file
+that is whole on disk can be checked before its pixels are believed, read by any number of threads and tasks, and
+fails in one place, where it can be retried by what went wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cropcube.catalog.earthdata import EarthdataLogin, shared_login
+from cropcube.catalog.emit_files import check_file as check_head
+from cropcube.catalog.emit_names import FileName
+from cropcube.catalog.hrefs import is_remote, redact
+from cropcube.errors import InvalidInputError, MissingError, ReadError
+from cropcube.observations.checksums import check_file
+from cropcube.observations.files import local_path
+from cropcube.observations.ranges import RemoteFile
+from cropcube.observations.reader import ReadCounts
+from cropcube.observations.retry import Retry
+
+if TYPE_CHECKING:
+    from cropcube.domain.scene import Asset, Scene
+
+
+@dataclass
+class GranuleFiles:
+    """Gives the path of each file of a granule, fetched if need be."""
+
+    folder: Path
+    "Scratch of a task, a worker or a build; what is fetched stays until it is dropped or the folder goes."
+    login: EarthdataLogin = field(default_factory=shared_login)
+    retry: Retry = field(default_factory=Retry)
+    "Of each piece of a file, so that a file that takes hours may break off more often."
+    counts: ReadCounts = field(default_factory=ReadCounts)
+
+    def path(self, scene: Scene, label: str) -> Path:
+        """Return where a file lies on this machine; its size, checksum and head are those it should have.
+
+        Parameters
+        ----------
+        scene
+            A granule of EMIT.
+        label
+            `RFL`, `RFLUNCERT` or `MASK`.
+
+        Raises
+        ------
+        ReadError
+            If the file is missing, refused, unreachable, cut short or not what it should be; transient failures have
+            been retried before.
+        OSError
+            If the scratch folder cannot hold it.
+        """
+        asset = _asset(scene, label)
+        name = f"{scene.id} {label}"
+        if asset.href.startswith(("http://", "https://")):
+            return self._fetched(name, label, asset)
+        if is_remote(asset.href):
+            raise ReadError(f"{name}: only https is fetched, not {redact(asset.href)}", "Search a catalogue of https.")
+        path = Path(local_path(asset.href))
+        _check(name, label, path, asset)
+        return path
+
+    def drop(self, scene: Scene) -> None:
+        """Delete what was fetched of a granule; nothing else is touched."""
+        for asset in scene.assets.values():
+            if is_remote(asset.href):
+                self._place(asset).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def held(self, scene: Scene, *labels: str) -> Iterator[dict[str, Path]]:
+        """Give the paths of some files by label, and delete the fetched ones when the block ends."""
+        try:
+            yield {label: self.path(scene, label) for label in labels}
+        finally:
+            self.drop(scene)
+
+    def _fetched(self, name: str, label: str, asset: Asset) -> Path:
+        place = self._place(asset)
+        if place.is_file():
+            return place
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Of this thread: two that fetch one file do it twice and both end whole.
+        partial = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.partial")
+        remote = RemoteFile(name, asset.href, self.login)
+        try:
+            with partial.open("wb") as file:
+                while not remote.is_whole:
+                    self.retry.call(lambda: remote.append_piece(file, self._refuse_without_room), self._count_retry)
+            _check(name, label, partial, asset)
+            os.replace(partial, place)
+        finally:
+            partial.unlink(missing_ok=True)
+        self.counts.add(files=1, bytes_read=place.stat().st_size)
+        return place
+
+    def _place(self, asset: Asset) -> Path:
+        """Return where a remote file is kept; only names of EMIT files come here, so none leaves the folder."""
+        base = redact(asset.href).rpartition("/")[2]
+        if FileName.parse(base) is None:
+            raise ReadError(f"{redact(asset.href)} is not named as a file of EMIT L2A", "Check the catalogue.")
+        return self.folder / base
+
+    def _refuse_without_room(self, name: str, total: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if total > free:
+            raise ReadError(
+                f"{name} has {total / 1e9:.2f} GB; {free / 1e9:.2f} GB are free at {self.folder}",
+                "Make room there, or let TMPDIR name a larger disk; the next build retries what failed.",
+            )
+
+    def _count_retry(self, error: ReadError) -> None:
+        self.counts.add(retries=1)
+
+
+def _asset(scene: Scene, label: str) -> Asset:
+    try:
+        return scene.asset(label)
+    except MissingError as error:
+        raise ReadError(error.what, error.next_step) from error
+
+
+def _check(name: str, label: str, path: Path, asset: Asset) -> None:
+    """Refuse a file that is not the one its item states, or is not what its name says.
+
+    Raises
+    ------
+    ReadError
+        Naming the granule.
+    """
+    check_file(name, str(path), asset)
+    try:
+        check_head(str(path), label)
+    except InvalidInputError as error:
+        said = error.what.replace(str(path), redact(asset.href))
+        raise ReadError(f"{name}: {said}", error.next_step) from None
