@@ -212,11 +212,24 @@ def opened(path: Path) -> Iterator[Any]:
     """
     if not path.is_file():
         raise MissingError(f"{path} is not there", "Give the path of an EMIT L2A file, EMIT_L2A_RFL_*.nc.")
-    try:
+    with reading(path):
         if not h5py.is_hdf5(path):
             raise _not_hdf5(path)
         with h5py.File(path, "r", locking=False) as file:  # locks fail on some network file systems
             yield file
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file in what reading it raises.
+
+    Raises
+    ------
+    ReadError
+        If it is cut short or damaged.
+    """
+    try:
+        yield
     except CropcubeError:
         raise
     except (OSError, RuntimeError, KeyError) as error:  # h5py names what it cannot decode in any of them

@@ -12,7 +12,7 @@
 namespace cropcube {
 
 struct GatherSpectra {
-    const float* source;         // (pixels, bands)
+    const float* source;         // (pixels, bands), of a mapped file perhaps: then on no whole number of floats
     std::size_t bands;
     const std::int32_t* pixel;   // (cells) of the source; negative = none
     std::size_t cells;
@@ -43,8 +43,10 @@ inline const float* spectrum_of(const GatherSpectra& work, std::int32_t pixel) {
 inline void turn_one(const GatherSpectra& work, std::size_t cell, std::size_t band, std::size_t stop) {
     const float* from = spectrum_of(work, work.pixel[cell]);
     for (std::size_t b = band; b < stop; ++b) {
+        float value;
+        std::memcpy(&value, from + b, sizeof value);
         const bool marked = (marks_from(work, cell, b) & 0x80) != 0;
-        work.planes[b * work.cells + cell] = marked || from[b] == work.fill ? NAN : from[b];
+        work.planes[b * work.cells + cell] = marked || value == work.fill ? NAN : value;
     }
 }
 
