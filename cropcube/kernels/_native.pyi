@@ -14,6 +14,33 @@ def clear_mask(
     threads: int,
     variant: str,
 ) -> None: ...
+def gather_spectra(
+    source: NDArray[np.float32],
+    pixel: NDArray[np.int32],
+    fill: float,
+    marked: NDArray[np.uint8] | None,
+    planes: NDArray[np.float32],
+    threads: int,
+    variant: str,
+) -> None: ...
+def evaluate_polynomial(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    frame: NDArray[np.float64],
+    coefficient: NDArray[np.float64],
+    results: NDArray[np.float64],
+    threads: int,
+) -> None: ...
+def nearest_pixels(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    left: float,
+    top: float,
+    size: float,
+    reach: float,
+    pixel: NDArray[np.int32],
+    squared: NDArray[np.float64],
+) -> None: ...
 def window_median(
     reflectance: NDArray[np.uint16],
     valid: NDArray[np.bool_],

@@ -1,6 +1,7 @@
 // The kernels for one instruction set. CMake compiles this file once per set, with CROPCUBE_VARIANT its name; it uses
 // no library function that could be shared with (and then leak into) a file compiled for a smaller set.
 #include "clear_mask.hpp"
+#include "gather_spectra.hpp"
 #include "geomedian.hpp"
 #include "harmonic_fit.hpp"
 #include "pack_samples.hpp"
@@ -30,6 +31,8 @@ void index_statistics(const SpectralIndices& work, const std::int32_t* order, co
                       std::size_t y, float* found) {
     statistics_row(work, order, days, steps, y, found);
 }
+
+void gather_spectra(const GatherSpectra& work, std::size_t begin, std::size_t end) { gather_cells(work, begin, end); }
 
 void clear_mask(const ClearMask& work, std::size_t date, std::uint8_t* scratch) { mask_date(work, date, scratch); }
 

@@ -1,0 +1,48 @@
+#include "binding.hpp"
+#include "nearest_pixel.hpp"
+
+namespace cropcube {
+namespace {
+
+void evaluate_polynomial(Input<double, 1> first, Input<double, 1> second, Input<double, 2> frame,
+                         Input<double, 3> coefficient, Output<double, 2> results, std::size_t threads) {
+    const std::size_t points = first.shape(0), powers = coefficient.shape(1);
+    if (second.shape(0) != points || results.shape(0) != 2 || results.shape(1) != points || frame.shape(0) != 2 ||
+        frame.shape(1) != 2 || coefficient.shape(0) != 2 || coefficient.shape(2) != powers || powers < 1) {
+        throw nb::value_error("shapes do not fit");
+    }
+    const Polynomial work{coefficient.data(), powers, {frame(0, 0), frame(1, 0)}, {frame(0, 1), frame(1, 1)}};
+    constexpr std::size_t SHARED = 256 * POINTS_TOGETHER;
+    nb::gil_scoped_release release;
+    share((points + SHARED - 1) / SHARED, threads, [&](std::size_t, std::size_t i) {
+        evaluate(work, first.data(), second.data(), results.data(), points, i * SHARED,
+                 std::min(points, (i + 1) * SHARED));
+    });
+}
+
+void nearest_pixels(Input<double, 1> x, Input<double, 1> y, double left, double top, double size, double reach,
+                    Output<std::int32_t, 2> pixel, Output<double, 2> squared) {
+    const std::size_t rows = pixel.shape(0), cols = pixel.shape(1);
+    if (y.shape(0) != x.shape(0) || squared.shape(0) != rows || squared.shape(1) != cols) {
+        throw nb::value_error("shapes do not fit");
+    }
+    if (!(size > 0 && reach >= 0 && reach < size)) throw nb::value_error("reach is not below the side of a cell");
+    const NearestPixel work{x.data(), y.data(), x.shape(0), left, top, size, reach, rows, cols,
+                            pixel.data(), squared.data()};
+    nb::gil_scoped_release release;
+    find_nearest(work);
+}
+
+}  // namespace
+
+void bind_nearest_pixel(nb::module_& module) {
+    module.def("evaluate_polynomial", &evaluate_polynomial, nb::arg("first").noconvert(),
+               nb::arg("second").noconvert(), nb::arg("frame").noconvert(), nb::arg("coefficient").noconvert(),
+               nb::arg("results").noconvert(), nb::arg("threads"),
+               "Write both results (2, points) of a polynomial in two unknowns.");
+    module.def("nearest_pixels", &nearest_pixels, nb::arg("x").noconvert(), nb::arg("y").noconvert(), nb::arg("left"),
+               nb::arg("top"), nb::arg("size"), nb::arg("reach"), nb::arg("pixel").noconvert(),
+               nb::arg("squared").noconvert(), "Write which pixel lies nearest to each cell of a grid (rows, cols).");
+}
+
+}  // namespace cropcube

@@ -1,0 +1,89 @@
+// Which pixel of a swath lies nearest to each cell of a grid, and the polynomial that takes its places to the grid.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace cropcube {
+
+constexpr std::size_t POINTS_TOGETHER = 64;
+
+struct Polynomial {
+    const double* coefficient;  // (2, powers, powers): of u^i v^j, for either result
+    std::size_t powers;
+    double centre[2], scale[2];  // u = (first - centre[0]) / scale[0], v likewise
+};
+
+// Evaluates both results at points [begin, end), POINTS_TOGETHER at a time so that the compiler has loops to vectorise.
+inline void evaluate(const Polynomial& work, const double* first, const double* second, double* results,
+                     std::size_t points, std::size_t begin, std::size_t end) {
+    double u[POINTS_TOGETHER], v[POINTS_TOGETHER], inner[POINTS_TOGETHER], sum[POINTS_TOGETHER];
+    for (std::size_t at = begin; at < end; at += POINTS_TOGETHER) {
+        const std::size_t count = std::min(POINTS_TOGETHER, end - at);
+        for (std::size_t n = 0; n < count; ++n) {
+            u[n] = (first[at + n] - work.centre[0]) / work.scale[0];
+            v[n] = (second[at + n] - work.centre[1]) / work.scale[1];
+        }
+        for (std::size_t result = 0; result < 2; ++result) {
+            const double* table = work.coefficient + result * work.powers * work.powers;
+            for (std::size_t n = 0; n < count; ++n) sum[n] = 0;
+            for (std::size_t i = work.powers; i-- > 0;) {
+                const double* row = table + i * work.powers;
+                for (std::size_t n = 0; n < count; ++n) inner[n] = row[work.powers - 1];
+                for (std::size_t j = work.powers - 1; j-- > 0;) {
+                    for (std::size_t n = 0; n < count; ++n) inner[n] = inner[n] * v[n] + row[j];
+                }
+                for (std::size_t n = 0; n < count; ++n) sum[n] = sum[n] * u[n] + inner[n];
+            }
+            for (std::size_t n = 0; n < count; ++n) results[result * points + at + n] = sum[n];
+        }
+    }
+}
+
+struct NearestPixel {
+    const double* x;  // (pixels) NaN = nowhere
+    const double* y;
+    std::size_t pixels;
+    double left, top, size;  // of the grid: upper left corner, side of a cell
+    double reach;            // below one side
+    std::size_t rows, cols;
+    std::int32_t* pixel;     // (rows, cols), -1 = none within reach
+    double* squared;         // (rows, cols) squared distance to it
+};
+
+// Of a pixel's point of view: only the four cell centres around it can be nearer than one side. On a tie the pixel that
+// comes first stays. Centres are computed from whole numbers, so that any part of a grid gets what the whole gets.
+inline void find_nearest(const NearestPixel& work) {
+    const double most = work.reach * work.reach;
+    std::fill(work.pixel, work.pixel + work.rows * work.cols, -1);
+    std::fill(work.squared, work.squared + work.rows * work.cols, std::numeric_limits<double>::infinity());
+    for (std::size_t n = 0; n < work.pixels; ++n) {
+        const double across = std::floor((work.x[n] - work.left) / work.size - 0.5);
+        const double down = std::floor((work.top - work.y[n]) / work.size - 0.5);
+        // false for NaN too
+        if (!(across >= -1 && down >= -1 && across < static_cast<double>(work.cols) &&
+              down < static_cast<double>(work.rows))) {
+            continue;
+        }
+        const std::int64_t first_col = static_cast<std::int64_t>(across), first_row = static_cast<std::int64_t>(down);
+        for (std::int64_t row = first_row; row < first_row + 2; ++row) {
+            if (row < 0 || row >= static_cast<std::int64_t>(work.rows)) continue;
+            const double dy = work.top - (static_cast<double>(row) + 0.5) * work.size - work.y[n];
+            for (std::int64_t col = first_col; col < first_col + 2; ++col) {
+                if (col < 0 || col >= static_cast<std::int64_t>(work.cols)) continue;
+                const double dx = work.left + (static_cast<double>(col) + 0.5) * work.size - work.x[n];
+                const double squared = dx * dx + dy * dy;
+                const std::size_t cell = static_cast<std::size_t>(row) * work.cols + static_cast<std::size_t>(col);
+                if (squared <= most && squared < work.squared[cell]) {
+                    work.squared[cell] = squared;
+                    work.pixel[cell] = static_cast<std::int32_t>(n);
+                }
+            }
+        }
+    }
+}
+
+}  // namespace cropcube
