@@ -52,7 +52,7 @@ def test_places_threads_and_memory_follow_the_workers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "said"), [((), "has no workers\n"), ((0, GIB - 1), r"no workers that take tasks of 1\.00 GiB \(it has 2")]
+    ("memory", "said"), [((), "has no workers\n"), ((0, GIB - 1), r"that take tasks of 1\.00 GiB \(it has 2")]
 )
 def test_workers_that_take_no_task_are_none(memory: tuple[int, ...], said: str) -> None:
     with pytest.raises(MissingError, match=said):
