@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropcube.errors import CropcubeError, InvalidInputError, MissingError, ResourceError
-from cropcube.run.executors import START_AGAIN, DaskExecutor, Resources, SerialExecutor
+from cropcube.run.executors import START_AGAIN, DaskExecutor, Resources, SerialExecutor, Terms, silent
 from cropcube.run.memory import processors, worker_memory_bytes
 from cropcube.run.options import GROWING, LOCAL, SERIAL, STARTED, RunOptions
-from cropcube.run.workers import admit, threads_for_one
+from cropcube.run.workers import admit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,10 +28,6 @@ CONNECT_SECONDS = 20
 ANSWER_SECONDS = 20
 """Of a scheduler that was reached once."""
 POLL_SECONDS = 2
-
-
-def _silent(_line: str) -> None:
-    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Wanted:
     "Its name."
     check: Callable[[], object] | None = None
     "Raises in a worker that cannot do the tasks: run in each worker elsewhere before the first task."
-    say: Callable[[str], None] = _silent
+    say: Callable[[str], None] = silent
     "Gets the dashboard's address, and what is waited for."
 
 
@@ -100,18 +96,15 @@ def _on_workers(place: Any, options: RunOptions, wanted: Wanted) -> Iterator[Exe
     with silence_logging_cmgr(logging.CRITICAL), _connect(place) as client:  # what matters of it is in our errors
         _say_dashboard(client, wanted.say)
         _wait_for_workers(client, options, wanted.say)
-        workers = admit(client, options.memory_limit)
-        have = Resources(
-            options.kind(wanted.tasks),
-            len(workers),
-            threads_for_one(client, workers, wanted.memory_bytes),
-            max((worker.memory_bytes for worker in workers), default=0),
-        )
-        _refuse_too_big(have, wanted)
+        workers = admit(client, options.memory_limit, wanted.check if options.is_elsewhere else None)
+        most = max((worker.memory_bytes for worker in workers), default=0)
+        have = Resources(options.kind(wanted.tasks), len(workers), 1, most)
         if wanted.check is not None and options.is_elsewhere:
             _refuse_unable(client, wanted.check)
+        _refuse_too_big(have, wanted)
         is_growing = options.cluster in GROWING
-        yield DaskExecutor(client, have, wanted.memory_bytes, is_growing, options.most_workers or 0)
+        terms = Terms(wanted.memory_bytes, options.memory_limit, is_growing, options.most_workers or 0, wanted.say)
+        yield DaskExecutor(client, have, terms)
 
 
 def _refuse_too_big(have: Resources, wanted: Wanted) -> None:

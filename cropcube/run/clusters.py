@@ -120,21 +120,18 @@ def _start_jobs(options: RunOptions) -> Any:
             f"--cluster {options.cluster} needs {submits}, which is not on this machine",
             "Run the command where jobs are submitted, or use --cluster local.",
         )
-    words: dict[str, Any] = {"silence_logs": logging.CRITICAL, "scheduler_options": {"dashboard_address": ":0"}}
-    if options.memory_limit is not None:
-        words["memory"] = f"{options.memory_limit}B"
-    cluster = _started(_class_of(options.cluster), options.cluster, words | dict(options.cluster_options))
+    kind = _class_of(options.cluster)
+    from cropcube.run.jobs import keep_jobs, words_for_jobs
+
+    cluster = _started(kind, options.cluster, words_for_jobs(options))
     with _without_echo(), _closed_on_error(cluster):
-        cluster.scale(options.workers or 1)
         try:
-            cluster.sync(_joined, cluster)
+            keep_jobs(cluster, options)
         except RuntimeError as error:
             raise MissingError(
                 f"{options.cluster} refuses a job of workers: {' '.join(str(error).split())}",
                 "Mend [cluster.options] in cropcube.toml, or dask's own configuration of dask-jobqueue.",
             ) from error
-        if options.most_workers is not None:
-            cluster.adapt(minimum=options.workers, maximum=options.most_workers)
     return cluster
 
 
@@ -150,13 +147,6 @@ def _without_echo() -> Iterator[None]:
         log.disabled = before
 
 
-async def _joined(cluster: Any) -> None:
-    """Wait until the jobs are submitted; raises what the batch system says of one that it refuses."""
-    await cluster
-    for job in cluster.workers.values():
-        await job
-
-
 def _start_pods(options: RunOptions) -> Any:
     words = {"name": "cropcube", "n_workers": options.workers or 1, "quiet": True}
     if options.memory_limit is not None:
@@ -165,6 +155,8 @@ def _start_pods(options: RunOptions) -> Any:
     with _closed_on_error(cluster):
         if options.most_workers is not None:
             cluster.adapt(minimum=options.workers, maximum=options.most_workers)
+        elif options.workers is not None:
+            cluster.scale(options.workers)  # also where a specification of one's own names another number
     return cluster
 
 

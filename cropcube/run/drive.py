@@ -44,14 +44,14 @@ class Executor(Protocol):
     have: Resources
 
     @property
-    def slots(self) -> int:
-        """Tasks that run at the same time; it may change."""
+    def places(self) -> int:
+        """Tasks to keep submitted; it may change."""
 
     def submit(self, memory_bytes: int, function: Callable[..., Any], *arguments: Any) -> FutureLike:
         """Start `function(*arguments)`, which is projected to need so much memory."""
 
     def first_done(self, pending: Sequence[FutureLike], timeout_s: float | None = None) -> list[FutureLike]:
-        """Wait until at least one of the futures is done, or for so long, and return those that are."""
+        """Wait until at least one of the futures is done, there are more places, or so long; return those done."""
 
 
 def attempt(work: Callable[[P], R], task: Task[P]) -> Outcome[R]:
@@ -101,17 +101,15 @@ def drive(executor: Executor, work: Callable[[P], R], tasks: Iterable[Task[P]]) 
     in_flight: dict[Any, tuple[FutureLike, Task[P]]] = {}
     try:
         while True:
-            while len(in_flight) < 2 * executor.slots and (task := line.next(not in_flight)) is not None:
+            while len(in_flight) < executor.places and (task := line.next(not in_flight)) is not None:
                 future = executor.submit(task.memory_bytes, attempt, work, task)
                 in_flight[future.key] = (future, task)
-                if executor.slots == 1:
-                    break  # a serial executor has run it already: report before starting the next
             if not in_flight:
                 if not line.wait():
                     yield from line.left()
                     return
                 continue
-            has_room = len(in_flight) < 2 * executor.slots
+            has_room = len(in_flight) < executor.places
             pending = [future for future, _ in in_flight.values()]
             for future in executor.first_done(pending, line.due_s if has_room else None):
                 _, task = in_flight.pop(future.key)

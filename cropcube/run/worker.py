@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import multiprocessing
+from collections.abc import Callable
 from typing import Any
 
 from distributed import Status, WorkerPlugin
 
+from cropcube.errors import CropcubeError
 from cropcube.run.memory import memory_bytes
-from cropcube.run.workers import MEMORY, versions
+from cropcube.run.workers import takes_of, versions
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MMAP_BYTES = 4 << 20
@@ -42,15 +45,15 @@ def keep_memory() -> None:
 
 
 class Admission(WorkerPlugin):
-    """Tells the scheduler how much memory tasks may take of a worker: none, if it is not of the driver's versions.
+    """Tells the scheduler how much memory tasks may take of a worker: none, if it cannot do them.
 
     dask gives it to each worker as it joins, so those that come later are under the same rule.
     """
 
-    name = "cropcube-admission"
-
-    def __init__(self, memory_limit: int | None) -> None:
+    def __init__(self, memory_limit: int | None = None, check: Callable[[], object] | None = None) -> None:
+        self.name = takes_of(memory_limit)[-1]  # runs of one scheduler with limits of their own do not meet
         self.memory_limit = memory_limit
+        self.check = check
         self.versions = versions()
 
     async def setup(self, worker: Any) -> None:
@@ -61,8 +64,19 @@ class Admission(WorkerPlugin):
         """
         keep_memory()
         limits = (worker.memory_manager.memory_limit, self.memory_limit, memory_bytes())
-        have = min(limit for limit in limits if limit) if versions() == self.versions else 0
-        await worker.set_resources(**{MEMORY: have})
+        have = min(limit for limit in limits if limit) if await asyncio.to_thread(self._is_able) else 0
+        await worker.set_resources(**{self.name: have})
         if worker.status == Status.running:  # not one that is out of memory, or about to close
             worker.status = Status.paused
             worker.status = Status.running
+
+    def _is_able(self) -> bool:
+        """Return whether this process has the driver's versions and sees what the tasks need."""
+        if versions() != self.versions:
+            return False
+        try:
+            if self.check is not None:
+                self.check()
+        except (CropcubeError, OSError):
+            return False
+        return True

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cropcube.errors import InvalidInputError
-from cropcube.run.memory import processors
 
 MEMORY = "cropcube_memory"
 """The resource, in bytes, that a task takes of its worker: dask starts none that does not fit."""
+
+
+def takes_of(memory_limit: int | None) -> tuple[str, ...]:
+    """Return the resources that a task takes: memory that all runs share, and what a run's own limit leaves of it."""
+    return (MEMORY,) if memory_limit is None else (MEMORY, f"{MEMORY}_{memory_limit}")
+
+
 SAME_VERSION = ("cropcube", "zarr", "numpy", "dask", "distributed")
 """Packages that decide what is written, or whether a task can travel."""
 SHOWN = 3
@@ -45,17 +51,27 @@ def versions() -> dict[str, str]:
     return found
 
 
-def workers_of(client: Any) -> list[Worker]:
+def workers_of(client: Any, memory_limit: int | None = None) -> list[Worker]:
     """Return the workers that a scheduler has now."""
     found = client.scheduler_info(n_workers=-1)["workers"]
+    takes = takes_of(memory_limit)
     return [
-        Worker(address, info["host"], info["nthreads"], int(info["resources"].get(MEMORY, 0)))
+        Worker(address, info["host"], info["nthreads"], int(min(info["resources"].get(name, 0) for name in takes)))
         for address, info in found.items()
     ]
 
 
-def admit(client: Any, memory_limit: int | None) -> list[Worker]:
+def admit(client: Any, memory_limit: int | None, check: Callable[[], object] | None = None) -> list[Worker]:
     """Refuse workers of other versions, let those that are there and those to come take tasks, and return the former.
+
+    Parameters
+    ----------
+    client
+        Of the cluster.
+    memory_limit
+        Bytes that this run may take of a worker.
+    check
+        Raises in a worker that cannot do the tasks, which then takes none.
 
     Raises
     ------
@@ -65,8 +81,9 @@ def admit(client: Any, memory_limit: int | None) -> list[Worker]:
     from cropcube.run.worker import Admission
 
     _refuse_other_versions(client)
-    client.register_plugin(Admission(memory_limit))
-    return workers_of(client)
+    for limit in dict.fromkeys((None, memory_limit)):
+        client.register_plugin(Admission(limit, check))
+    return workers_of(client, memory_limit)
 
 
 def _refuse_other_versions(client: Any) -> None:
@@ -89,21 +106,20 @@ def _differences(there: Mapping[str, str | None], here: Mapping[str, str], place
     return f"{place} has {listed}" if other else ""
 
 
-def threads_for_one(client: Any, workers: Sequence[Worker], task_bytes: int) -> int:
+def threads_for_one(workers: Sequence[Worker], processors_of: Mapping[str, int], task_bytes: int) -> int:
     """Return the threads that each task may use where all workers are busy: the least that any of them has.
 
     Parameters
     ----------
-    client
-        Of the cluster; each worker is asked for its processors.
     workers
         Which take tasks.
+    processors_of
+        Of each worker's machine or container, by the worker's address.
     task_bytes
         Of the largest task.
     """
-    asked = client.run(processors, workers=[worker.address for worker in workers], on_error="ignore")
     at_once: Counter[str] = Counter()
     for worker in workers:
         at_once[worker.host] += worker.room_for(task_bytes)
-    busy = [worker for worker in workers if worker.room_for(task_bytes) and worker.address in asked]
-    return max(1, min((asked[worker.address] // at_once[worker.host] for worker in busy), default=1))
+    busy = [worker for worker in workers if worker.room_for(task_bytes) and worker.address in processors_of]
+    return max(1, min((processors_of[worker.address] // at_once[worker.host] for worker in busy), default=1))

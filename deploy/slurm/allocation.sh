@@ -26,10 +26,11 @@ trap 'exit 143' TERM
 
 dask scheduler --scheduler-file "$folder/scheduler.json" --port 0 --no-dashboard &
 started+=($!)
-# A process for each processor: a task is one process's, and their memory is shared out evenly. srun takes the number
-# of processors from a variable of its own since 22.05.
+# A process for each processor: a task is one process's. Each has an even share of nine tenths of the memory; by itself
+# dask would take one by the processors of the whole node. srun takes their number from a variable of its own since 22.05.
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
-srun dask worker --scheduler-file "$folder/scheduler.json" --no-dashboard \
+share=$(awk "BEGIN { print 0.9 / $SLURM_CPUS_PER_TASK }")
+srun dask worker --scheduler-file "$folder/scheduler.json" --no-dashboard --memory-limit "$share" \
     --nworkers "$SLURM_CPUS_PER_TASK" --nthreads 1 --local-directory "${TMPDIR:-/tmp}" &
 started+=($!)
 

@@ -1,13 +1,20 @@
 """Workers as jobs of Slurm and PBS: real scripts of dask-jobqueue, run here at once by stand-ins of the commands."""
 
 import os
+import time
 
 import pytest
 
 from cropcube.config import FILE_NAME
 from cropcube.errors import MissingError
 from cropcube.pipeline.build import build
+from cropcube.run import jobs
+from cropcube.run.cluster import Wanted, open_executor
+from cropcube.run.drive import drive
+from cropcube.run.jobs import words_for_jobs
 from cropcube.run.options import RunOptions
+from cropcube.run.task import Task
+from cropcube.run.workers import workers_of
 from tests.support import console
 from tests.support.batch_system import BatchSystem
 from tests.support.granules import tree_bytes, write_catalog
@@ -35,6 +42,18 @@ def batch(tmp_path, monkeypatch):
         system.end()
 
 
+def whoami(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def wait_for_workers(executor, count):
+    ends = time.monotonic() + 120
+    while len(workers_of(executor.client)) < count:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(("kind", "directive"), [("slurm", "#SBATCH -p normal"), ("pbs", "#PBS -q normal")])
 def test_a_build_by_jobs_gives_the_same_bytes_and_ends_them(tmp_path, catalog, batch, kind, directive):
     build_small(tmp_path / "clean", catalog)
@@ -48,6 +67,34 @@ def test_a_build_by_jobs_gives_the_same_bytes_and_ends_them(tmp_path, catalog, b
     assert len(system.jobs) == 2
     assert all(directive in job for job in system.jobs)
     assert sorted(system.cancelled) == ["0", "1"]
+
+
+def test_jobs_that_end_are_submitted_again_whole(tmp_path, batch, monkeypatch):
+    """Two jobs of two workers each; one is over before the work is."""
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.2)
+    system = batch("slurm")
+    run = RunOptions("slurm", workers=3, cluster_options={**OPTIONS, "cores": 2, "processes": 2})
+    workers, said = {}, []
+    with open_executor(run, Wanted(60, say=said.append)) as executor:
+        wait_for_workers(executor, 4)
+        for number, outcome in enumerate(drive(executor, whoami, [Task(f"t{number}", 0.1) for number in range(400)])):
+            assert outcome.error is None
+            workers.setdefault(outcome.result, number)
+            if number == 20:
+                system.kill(0)
+            if len(system.jobs) == 3 and len(workers) == 6:
+                break
+        wait_for_workers(executor, 4)
+    assert len(system.jobs) == 3
+    assert len(workers) == 6
+    assert sorted(system.cancelled)[-1] == "2"
+
+
+def test_memory_is_of_a_worker_and_a_job_has_one_for_each_core():
+    words = words_for_jobs(RunOptions("slurm", memory_limit=4 * 2**30, cluster_options={"cores": 8}))
+    assert words["processes"] == 8
+    assert words["memory"] == f"{32 * 2**30}B"
+    assert words_for_jobs(RunOptions("pbs", cluster_options={"cores": 8, "processes": 2}))["processes"] == 2
 
 
 def test_the_table_of_the_project_starts_as_many_as_the_work_needs(tmp_path, catalog, batch):

@@ -185,12 +185,22 @@ def test_one_that_joins_later_gets_nothing_to_do(tmp_path: Path) -> None:
     assert len({outcome.result[0] for outcome in outcomes if outcome.result}) == 1
 
 
+def test_one_that_joins_later_has_work_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the only worker before it is in the middle of a task."""
+    monkeypatch.setattr(executors, "COUNT_SECONDS", 0.2)
+    with cluster(tmp_path, ("--nthreads", "1")) as running, open_executor(running.run, Wanted(4)) as executor:
+        running.work("--nthreads", "1")
+        outcomes = [o.result for o in drive(executor, place_of_work, [Task(f"t{number}", 5.0) for number in range(4)])]
+    first = min(outcome[2] for outcome in outcomes if outcome)
+    assert len({outcome[0] for outcome in outcomes if outcome and outcome[1] < first + 5}) == 2
+
+
 def test_tasks_wait_for_the_memory_that_others_have(tmp_path: Path) -> None:
     """Two threads, and memory for one task: never two at a time; what fits no worker is refused with the numbers."""
     gib = 2**30
     with cluster(tmp_path, ("--nthreads", "2", "--memory-limit", "1GiB")) as running:
         with open_executor(running.run, Wanted(6, int(0.6 * gib), "t0")) as executor:
-            assert executor.slots == 1
+            assert executor.places == 2
             assert executor.have.memory_bytes == gib
             tasks = [Task(f"t{number}", 0.1, int(0.6 * gib)) for number in range(6)]
             spans = sorted(o.result[1:] for o in drive(executor, place_of_work, tasks) if o.result)
@@ -206,7 +216,7 @@ def test_a_scheduler_file_names_the_scheduler(tmp_path: Path, monkeypatch: pytes
     with cluster(tmp_path, ("--nthreads", "1")) as running:
         file.write_text(json.dumps({"address": running.address}), encoding="ascii")
         with open_executor(RunOptions(str(file)), Wanted(1)) as executor:
-            assert executor.slots == 1
+            assert executor.places == 2
     be_hasty(monkeypatch)
     file.write_text("{}", encoding="ascii")
     none = tmp_path / "none.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -60,10 +61,12 @@ class BatchSystem:
         path = self.folder / "cancelled"
         return path.read_text(encoding="ascii").split() if path.exists() else []
 
+    def kill(self, number: int) -> None:
+        """End a job as its time limit does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int((self.folder / f"{number}.pid").read_text(encoding="ascii")), signal.SIGKILL)
+
     def end(self) -> None:
         """Kill what still runs."""
         for path in self.folder.glob("*.pid"):
-            try:
-                os.killpg(int(path.read_text(encoding="ascii")), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            self.kill(int(path.stem))

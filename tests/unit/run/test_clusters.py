@@ -26,6 +26,9 @@ class StandIn:
     def adapt(self, **words: int) -> None:
         ASKED.append(words)
 
+    def scale(self, workers: int) -> None:
+        ASKED.append(workers)
+
     def close(self) -> None:
         ASKED.append("closed")
 
@@ -51,7 +54,7 @@ def test_kubernetes_is_asked_for_pods_and_they_are_closed() -> None:
         "name": "india", "n_workers": 2, "quiet": True, "image": "fields/cropcube",
         "resources": {"requests": limit, "limits": limit},
     }  # fmt: skip
-    assert rest == ["closed"]
+    assert rest == [2, "closed"]
 
 
 def test_kubernetes_grows_with_the_work() -> None:

@@ -37,7 +37,7 @@ class LazyExecutor:
     """Runs a task only when it is waited for, last first, and remembers how many were in flight."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.places = 2 * slots
         self.in_flight = self.most = 0
         self._keys = itertools.count()
 
@@ -250,7 +250,7 @@ def test_attempt_measures() -> None:
 @pytest.mark.slow
 def test_worker_processes_give_the_same_outcomes_and_name_the_failed_task() -> None:
     with open_executor(RunOptions("local", workers=2), Wanted(4)) as executor:
-        assert executor.slots == 2
+        assert executor.places == 4
         outcomes = {o.key: o for o in drive(executor, abs, [Task(f"t{n}", n) for n in (-3, -2, "x", 1)])}
     assert {key: o.result for key, o in outcomes.items()} == {"t-3": 3, "t-2": 2, "tx": None, "t1": 1}
     assert outcomes["tx"].error is not None

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from distributed import Status
 
-from cropcube.errors import InvalidInputError
+from cropcube.errors import InvalidInputError, MissingError
 from cropcube.run.executors import slots
 from cropcube.run.memory import memory_bytes
 from cropcube.run.worker import Admission
-from cropcube.run.workers import MEMORY, Worker, admit, threads_for_one, versions
+from cropcube.run.workers import MEMORY, Worker, admit, takes_of, threads_for_one, versions
 
 GIB = 2**30
 
@@ -46,6 +46,13 @@ def test_workers_of_the_same_versions_are_let_in() -> None:
     client = Client({**versions(), "pandas": "1"}, a={**versions(), "pandas": "2"})
     assert admit(client, None) == [Worker("a", "10.0.0.2", 2, GIB)]
     assert len(client.plugins) == 1
+
+
+def test_memory_is_shared_by_runs_and_a_limit_is_of_one() -> None:
+    client = Client(versions(), a=versions())
+    assert admit(client, GIB // 2) == [Worker("a", "10.0.0.2", 2, 0)]  # it has not said yet what the limit leaves
+    assert [plugin.name for plugin in client.plugins] == [MEMORY, f"{MEMORY}_{GIB // 2}"]
+    assert takes_of(None) == (MEMORY,)
 
 
 def test_others_are_refused_by_name() -> None:
@@ -88,7 +95,7 @@ def told(limit: int | None, run_limit: int | None = None, **other: str) -> int:
     plugin.versions |= other
     worker = Standing(limit)
     asyncio.run(plugin.setup(worker))
-    return worker.heard[MEMORY]
+    return worker.heard[takes_of(run_limit)[-1]]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +119,19 @@ def test_a_worker_says_the_least_of_its_limits_and_nothing_where_it_is_of_other_
     assert told(GIB, zarr="3.0.1") == 0
 
 
+@pytest.mark.parametrize(
+    ("error", "memory"), [(None, GIB), (MissingError("no project", "Mount it."), 0), (OSError(), 0)]
+)
+def test_a_worker_that_does_not_see_what_tasks_need_takes_none(error: Exception | None, memory: int) -> None:
+    def check() -> None:
+        if error is not None:
+            raise error
+
+    worker = Standing(GIB)
+    asyncio.run(Admission(None, check).setup(worker))
+    assert worker.heard == {MEMORY: memory}
+
+
 def test_a_worker_takes_what_has_a_thread_and_fits_its_memory() -> None:
     wide, narrow, unused = Worker("a", "h", 8, 4 * GIB), Worker("b", "h", 1, 16 * GIB), Worker("c", "h", 4, 0)
     assert [worker.room_for(GIB) for worker in (wide, narrow, unused)] == [4, 1, 0]
@@ -120,12 +140,8 @@ def test_a_worker_takes_what_has_a_thread_and_fits_its_memory() -> None:
 
 
 def test_threads_are_shared_by_the_tasks_on_a_host() -> None:
-    class Machines:
-        def run(self, function: Any, workers: list[str], on_error: str) -> dict[str, int]:
-            assert on_error == "ignore"
-            return {"a": 16, "b": 16, "c": 4}
-
     one, two, other = Worker("a", "h1", 8, 8 * GIB), Worker("b", "h1", 8, 8 * GIB), Worker("c", "h2", 1, 8 * GIB)
-    assert threads_for_one(Machines(), [one, two, other], GIB) == 1
-    assert threads_for_one(Machines(), [one, two, other], 4 * GIB) == 4
-    assert threads_for_one(Machines(), [other], GIB) == 4
+    machines = {"a": 16, "b": 16, "c": 4}
+    assert threads_for_one([one, two, other], machines, GIB) == 1
+    assert threads_for_one([one, two, other], machines, 4 * GIB) == 4
+    assert threads_for_one([other], machines, GIB) == 4
