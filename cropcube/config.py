@@ -9,7 +9,7 @@ import os
 import socket
 import tempfile
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -107,15 +107,26 @@ class Project:
     cluster: Mapping[str, Any] = field(default_factory=dict, compare=False)
     "The table of that name: where its tasks run if nothing else is said. Not of the specification: it may be changed."
 
+    def seen_by(self, sensor: Sensor) -> Project:
+        """Return the project with another sensor's scenes, cube and records in the place of its first one's."""
+        if sensor.name == self.spec.sensor.name:
+            return self
+        return replace(self, spec=replace(self.spec, sensor=sensor))
+
     @property
     def scenes_path(self) -> Location:
         """The frozen catalogue (stac-geoparquet)."""
-        return self.root / "scenes.parquet"
+        return self.root / f"scenes{self.spec.sensor.tag}.parquet"
 
     @property
     def cube_path(self) -> Location:
         """The cube of observations."""
-        return self.root / "cube.zarr"
+        return self.root / f"cube{self.spec.sensor.tag}.zarr"
+
+    @property
+    def build_stage(self) -> str:
+        """What records of builds are kept under."""
+        return f"build{self.spec.sensor.tag}"
 
     def features_path(self, name: str) -> Location:
         """Return where the features called `name` (`median-5d`) lie."""

@@ -23,7 +23,7 @@ from cropcube.domain.region import Region
 from cropcube.domain.season import SLAB_DAYS
 from cropcube.errors import InvalidInputError, MissingError
 from cropcube.location import Location, location
-from cropcube.pipeline.sources import CUBE, MAP, open_source, stored_features
+from cropcube.pipeline.sources import CUBE, CUBE_EMIT, MAP, open_source, path_of, stored_features
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -95,8 +95,14 @@ class OpenProject:
 
     @cached_property
     def cube(self) -> xr.DataTree:
-        """Observations: `/utm31n/r10m` and so on, `reflectance (time, band, y, x)`, `quality (time, y, x)`."""
-        return lazy_tree(self._store(CUBE))
+        """Observations: `/utm31n/r10m` and so on, `reflectance (time, band, y, x)`, `quality (time, y, x)`.
+
+        What EMIT saw lies beside them in `/utm31n/r60m`: `reflectance (time, wavelength, y, x)`, `uncertainty`, `quality`.
+        """
+        made = [name for name in (CUBE, CUBE_EMIT) if Store.exists(path_of(self.project, name))]
+        trees = [lazy_tree(self._store(name)) for name in made or [CUBE]]
+        nodes = {path: node for tree in reversed(trees) for path, node in tree.to_dict().items()}
+        return xr.DataTree.from_dict(nodes)
 
     def features(self, name: str = "median-5d") -> xr.DataTree:
         """Return one product of features by its name.

@@ -80,6 +80,7 @@ def build(
     *,
     region: str | None = None,
     season: str | None = None,
+    sensor: str = "sentinel-2",
     catalog: str | None = None,
     collection: str | None = None,
     max_cloud: float | None = None,
@@ -102,6 +103,7 @@ def build(
     options = BuildOptions(
         region=region,
         season=season,
+        sensor=sensor,
         catalog=catalog,
         collection=collection,
         max_cloud=max_cloud,

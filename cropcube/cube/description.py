@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cropcube.cube.layout import ArraySpec, tile_side
+from cropcube.cube.layout import Along, ArraySpec, tile_side
 from cropcube.domain.lattice import Lattice, PixelBox, whole_squares
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def describe(grid: Grid, spec: StoreSpec) -> dict[str, JSON]:
             "zones": [_describe_zone(zone) for zone in grid.zones],
             "arrays": [_describe_array(array) for array in spec.arrays],
             "coordinates": {name: [_plain(label) for label in labels] for name, labels in spec.coordinates.items()},
+            **({"along": {name: _describe_along(each) for name, each in spec.along.items()}} if spec.along else {}),
         },
     }
 
@@ -96,6 +97,15 @@ def array_of(fields: Mapping[str, Any]) -> ArraySpec:
         fields["name"], fields["resolution_m"], leading, fields["dtype"], fill, tuple(fields["chunk"]), shard,
         fields["attrs"],
     )  # fmt: skip
+
+
+def along_of(fields: Mapping[str, Any]) -> Along:
+    """Read a coordinate back from the root attributes."""
+    return Along(fields["dimension"], tuple(fields["values"]), fields["attrs"])
+
+
+def _describe_along(along: Along) -> dict[str, JSON]:
+    return {"dimension": along.dimension, "values": list(along.values), "attrs": dict(along.attrs)}
 
 
 def _describe_zone(zone: ZoneGrid) -> dict[str, JSON]:

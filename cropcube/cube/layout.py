@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from cropcube.domain.emit import FWHM_NM, GOOD, Seen
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.season import SLAB_DAYS
 from cropcube.domain.sensor import NOT_ACQUIRED, READ_FAILED, REFLECTANCE_SCALE
@@ -28,6 +29,8 @@ CUBE_CHUNK_PX = 192
 """Side of the cube's inner chunks, one day each. Measured by benchmarks/bench_chunks.py (four bands, 73 days of a tile
 of 768 px, CPU time): 128 / 192 / 256 / 768 px are read by tile at 0.49 / 0.55 / 0.51 / 0.58 GB/s, and give the series
 of a pixel in 20 / 33 / 58 / 433 ms."""
+EMIT_CHUNK_PX = 16
+"""Side of the inner chunks of EMIT's spectra, all bands of one day each."""
 FEATURE_CHUNK_M = 640
 """Side of the features' inner chunks, all steps and bands: the same ground at every resolution, so that a square of
 samples is whole chunks of all bands. Measured by benchmarks/bench_chunks.py (73 windows, four bands): 32 / 64 / 128 /
@@ -72,6 +75,15 @@ class ArraySpec:
 
 
 @dataclass(frozen=True)
+class Along:
+    """A coordinate along a leading dimension beside its labels."""
+
+    dimension: str
+    values: tuple[float | bool, ...]
+    attrs: Mapping[str, JSON]
+
+
+@dataclass(frozen=True)
 class StoreSpec:
     """All that a store holds in every zone."""
 
@@ -81,6 +93,8 @@ class StoreSpec:
     coordinates: Mapping[str, tuple[str | int | float | date, ...]] = field(default_factory=dict)
     "Labels of the leading dimensions; a dimension whose labels differ by resolution is given as `band@10`."
     attrs: Mapping[str, JSON] = field(default_factory=dict)
+    along: Mapping[str, Along] = field(default_factory=dict)
+    "By name."
 
     def labels(self, dimension: str, resolution_m: int) -> tuple[str | int | float | date, ...] | None:
         """Return the labels of a leading dimension at one resolution, or None if it has none."""
@@ -135,6 +149,44 @@ def cube_spec(season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
                 )
             )  # fmt: skip
     return StoreSpec("cube", tuple(arrays), coordinates, {"sensor": sensor.name, "season": str(season)})
+
+
+def emit_cube_spec(season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
+    """Return the layout of the cube of EMIT: every calendar day of the season, one shard = one day x one tile.
+
+    EMIT comes by a few times a season, so a shard of many days would hold one or two.
+
+    Parameters
+    ----------
+    season, sensor, tile_px
+        As for `cube_spec`.
+    """
+    resolution_m, count = sensor.quality.resolution_m, len(sensor.bands)
+    side = tile_side(tile_px, resolution_m)
+    inner = largest_divisor(side, EMIT_CHUNK_PX)
+    time, wavelength = ("time", season.days), ("wavelength", count)
+    spectra = [
+        ArraySpec(
+            name, resolution_m, (time, wavelength), "float32", math.nan,
+            (1, count, inner, inner), (1, count, side, side), attrs,
+        )
+        for name, attrs in (("reflectance", _EMIT_REFLECTANCE), ("uncertainty", _EMIT_UNCERTAINTY))
+    ]  # fmt: skip
+    quality = ArraySpec(
+        "quality", resolution_m, (time,), "uint8", NOT_ACQUIRED, (1, side, side), (1, side, side), _EMIT_QUALITY
+    )
+    centres = tuple(band.wavelength_nm for band in sensor.bands)
+    days = tuple(season.date_of(day) for day in range(season.days))
+    return StoreSpec(
+        "cube", (*spectra, quality), {"time": days},
+        {"sensor": sensor.name, "season": str(season)},
+        {
+            "wavelength": Along("wavelength", centres, _NM),
+            "wavelength_nm": Along("wavelength", centres, _NM | {"long_name": "band centre"}),
+            "fwhm_nm": Along("wavelength", FWHM_NM, {"units": "nm", "long_name": "full width at half maximum"}),
+            "good": Along("wavelength", GOOD, {"long_name": "band that says something of the ground"}),
+        },
+    )  # fmt: skip
 
 
 def feature_array(
@@ -196,6 +248,27 @@ def owned_ranges(spec: ArraySpec, shape: tuple[int, ...], ranges: tuple[range, .
                 "A task writes whole shards: two writers of one shard lose each other's values.",
             )
     return tuple(range(r.start // u, -(-r.stop // u)) for r, u in zip(ranges, spec.unit, strict=True))
+
+
+_NM: Mapping[str, JSON] = {"units": "nm", "standard_name": "radiation_wavelength"}
+_EMIT_REFLECTANCE: Mapping[str, JSON] = {
+    "long_name": "surface reflectance",
+    "standard_name": "surface_bidirectional_reflectance",
+    "units": "1",
+    "coordinates": "wavelength_nm fwhm_nm good",
+    "comment": "NaN is none, also in bands that the granule marks for a pixel; -0.01 where `good` is false",
+}
+_EMIT_UNCERTAINTY: Mapping[str, JSON] = {
+    "long_name": "uncertainty of surface reflectance (one standard deviation)",
+    "units": "1",
+    "coordinates": "wavelength_nm fwhm_nm good",
+}
+_EMIT_QUALITY: Mapping[str, JSON] = {
+    "long_name": "what EMIT saw",
+    "flag_masks": [bit.value for bit in Seen],
+    "flag_meanings": " ".join(bit.name.lower() for bit in Seen if bit.name),
+    "comment": f"bits; {NOT_ACQUIRED} not acquired, {READ_FAILED} read failed",
+}
 
 
 def _reflectance_attrs() -> dict[str, JSON]:

@@ -76,6 +76,9 @@ def _pixels(store: Store, zone: StoredZone, resolution_m: int) -> xr.Dataset:
     specs = [spec for spec in store.arrays.values() if spec.resolution_m == resolution_m]
     leading = {dimension: None for spec in specs for dimension, _ in spec.leading}
     coords: dict[str, Any] = {name: _labels(store, name, resolution_m) for name in leading}
+    for name, along in store.along.items():
+        if along.dimension in leading:
+            coords[name] = xr.Variable(along.dimension, np.array(along.values), dict(along.attrs))
     coords["y"] = xr.Variable("y", box.y_centres(), axis_attrs("y"))
     coords["x"] = xr.Variable("x", box.x_centres(), axis_attrs("x"))
     coords[GRID_MAPPING] = xr.Variable((), np.int32(zone.lattice.epsg), spatial_ref_attrs(box))

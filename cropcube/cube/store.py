@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.cube.description import StoredZone, array_of, describe, difference, root_attrs, zone_of
+from cropcube.cube.description import along_of, StoredZone, array_of, describe, difference, root_attrs, zone_of
 from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, owned_ranges, present_array
 from cropcube.cube.ledger import canonical
 from cropcube.cube.objects import (
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 MARK = "zarr.json"
 """The root's metadata: a store stands where they stand, with all its arrays."""
-VERBS = {"cube": "cropcube build", "features": "cropcube features", "map": "cropcube predict"}
+VERBS = {
+    "cube": "cropcube build", "cube-emit": "cropcube build --sensor emit", "features": "cropcube features",
+    "map": "cropcube predict",
+}  # fmt: skip
 
 
 class Store:
@@ -52,6 +55,7 @@ class Store:
         self.attrs = {name: value for name, value in attrs.items() if name != "cropcube"}
         self.coordinates: dict[str, tuple[Any, ...]] = {n: tuple(v) for n, v in own["coordinates"].items()}
         "Labels by dimension, or by `dimension@resolution`; dates as ISO text."
+        self.along = {name: along_of(each) for name, each in own.get("along", {}).items()}
         self.zones = {zone["name"]: zone_of(zone) for zone in own["zones"]}
         self.arrays = {(a["name"], a["resolution_m"]): array_of(a) for a in own["arrays"]}
         self.threads = threads
@@ -112,7 +116,7 @@ class Store:
             If what stands is not a store of ours.
         """
         if not cls.exists(path):
-            kind = "map" if path.name.startswith("map") else "cube" if path.name.startswith("cube") else "features"
+            kind = path.stem if path.stem in VERBS else "features"
             raise MissingError(f"there is no store {path}", f"`{VERBS[kind]}` makes it.")
         try:
             return cls(path, root_attrs(path), writable, threads)

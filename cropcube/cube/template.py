@@ -102,6 +102,8 @@ def _write_coordinates(group: zarr.Group, box: PixelBox, arrays: list[ArraySpec]
     reference[...] = box.lattice.epsg
     for dimension in {name: None for array in arrays for name, _ in array.leading}:
         _write_labels(group, dimension, spec.labels(dimension, box.resolution_m))
+    for name, along in spec.along.items():
+        _write_axis(group, name, np.array(along.values), along.attrs, along.dimension)
 
 
 def _write_labels(group: zarr.Group, dimension: str, labels: tuple[Any, ...] | None) -> None:
@@ -116,13 +118,15 @@ def _write_labels(group: zarr.Group, dimension: str, labels: tuple[Any, ...] | N
         _write_axis(group, dimension, np.array(labels), {})
 
 
-def _write_axis(group: zarr.Group, name: str, values: NDArray[Any], attrs: Mapping[str, JSON]) -> None:
+def _write_axis(
+    group: zarr.Group, name: str, values: NDArray[Any], attrs: Mapping[str, JSON], dimension: str | None = None
+) -> None:
     array = group.create_array(
         name,
         shape=values.shape,
         dtype="string" if values.dtype.kind == "T" else values.dtype,
         chunks=(min(values.size, COORDINATE_CHUNK),),
-        dimension_names=(name,),
+        dimension_names=(dimension or name,),
         attributes=_own(attrs),
     )
     array[...] = values

@@ -39,6 +39,8 @@ class Sensor:
     "Highest class of the quality band; anything above is a corrupt file."
     files: tuple[str, ...] = ()
     "Labels of a scene's files where one holds all bands; empty where every band is a file of its own."
+    tag: str = ""
+    "Ends the names of what a project keeps of this sensor; that of the first sensor has none."
 
     @property
     def file_labels(self) -> tuple[str, ...]:

@@ -82,13 +82,15 @@ class EmitGranule:
         return granule_name(self.header.path)
 
 
-def open_granule(path: Path) -> EmitGranule:
+def open_granule(path: Path, uncertainty: Path | None = None, mask: Path | None = None) -> EmitGranule:
     """Read a granule's header and find its companions.
 
     Parameters
     ----------
     path
         The reflectance file, `EMIT_L2A_RFL_{version}_{datetime}_{orbit}_{scene}.nc`.
+    uncertainty, mask
+        Its companions; None looks for them beside it.
 
     Raises
     ------
@@ -100,7 +102,8 @@ def open_granule(path: Path) -> EmitGranule:
         If a file is cut short or damaged.
     """
     header = read_header(path)
-    uncertainty, mask = companion(path, "RFLUNCERT"), companion(path, "MASK")
+    uncertainty = uncertainty or companion(path, "RFLUNCERT")
+    mask = mask or companion(path, "MASK")
     _check_uncertainty(header, uncertainty)
     return EmitGranule(header, uncertainty, mask, _check_mask(header, mask))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import IntFlag
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cropcube.domain.emit import Seen
 from cropcube.errors import InvalidInputError
 from cropcube.kernels import empty_planes, gather_spectra
 from cropcube.observations.emit_granule import (
@@ -37,21 +37,6 @@ if TYPE_CHECKING:
 
 MASK_LINES = 128
 """Lines of the mask read at a time."""
-
-
-class Seen(IntFlag):
-    """Bits of a cell's quality; 0 = not acquired. No observed cell is even, so 254 stays free for a failed read."""
-
-    OBSERVED = 1
-    CLOUD = 2
-    CIRRUS = 4
-    WATER = 8
-    SPACECRAFT = 16
-    DILATED_CLOUD = 32
-    AGGREGATE = 64
-    "The mission's own sum of the flags; also where the mask says nothing of a pixel."
-    FILLED = 128
-    "The granule's table has no pixel of its own there, only a neighbour's."
 
 
 BITS = dict(

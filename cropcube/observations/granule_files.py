@@ -77,6 +77,23 @@ class GranuleFiles:
             if is_remote(asset.href):
                 self._place(asset).unlink(missing_ok=True)
 
+    def trim(self, most_bytes: int) -> None:
+        """Delete what was fetched first until no more than so many bytes are kept.
+
+        Readers keep what they have open; a task that comes later fetches again what it finds gone.
+        """
+        found = []
+        for path in self.folder.glob("*.nc") if self.folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.stat()
+                found.append((facts.st_mtime, facts.st_size, path))
+        kept = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if kept <= most_bytes:
+                return
+            path.unlink(missing_ok=True)
+            kept -= size
+
     @contextlib.contextmanager
     def held(self, scene: Scene, *labels: str) -> Iterator[dict[str, Path]]:
         """Give the paths of some files by label, and delete the fetched ones when the block ends."""

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.catalog.search import SearchRequest, freeze, search_folder
 from cropcube.config import Project, create_project, discard_project
-from cropcube.cube.layout import cube_spec
+from cropcube.cube.layout import cube_spec, emit_cube_spec
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
+from cropcube.domain.emit import EMIT
+from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import ConflictError, CropcubeError, MissingError, ResourceError
 from cropcube.location import Location
+from cropcube.pipeline import emit_task
 from cropcube.pipeline.build_estimate import estimate_from_orbits, estimate_of_plan
 from cropcube.pipeline.build_options import (
     BuildOptions,
@@ -37,7 +40,8 @@ from cropcube.run.options import RunOptions
 if TYPE_CHECKING:
     from cropcube.pipeline.dry_run import Estimate
 
-STAGE = "build"
+TASKS = {SENTINEL2.name: (cube_spec, erase, write), EMIT.name: (emit_cube_spec, emit_task.erase, emit_task.write)}
+"""By sensor: the layout of its cube, and what a worker does."""
 
 
 def build(
@@ -75,8 +79,9 @@ def build(
     run = run.or_else(standing.cluster if standing else {})
     root = standing.root if standing else project_root.resolve()
     if options.dry_run:
-        return _dry_run(Project(root, spec), options, run, say)
-    project = create_project(root, spec)
+        return _dry_run(Project(root, spec).seen_by(options.seen_by(spec)), options, run, say)
+    made = create_project(root, spec)
+    project = made.seen_by(options.seen_by(spec))
     try:
         catalog = _catalog(project, options, say)
     except CropcubeError:
@@ -86,9 +91,10 @@ def build(
             discard_project(project)  # no scene was found: the next try may well name another region or season
         raise
     if options.scenes_only:
-        return _summary(project, catalog, StageSummary(STAGE, (), 0, 0.0), options)
+        return _summary(project, catalog, StageSummary(project.build_stage, (), 0, 0.0), options)
     planned = _prepare(project, catalog, options)
-    stage = run_stage(project, [item.task for item in planned], StageWork(STAGE, project.cube_path, erase, write), run)
+    work = StageWork(project.build_stage, project.cube_path, *TASKS[project.spec.sensor.name][1:])
+    stage = run_stage(made, [item.task for item in planned], work, run)
     return _summary(project, catalog, stage, options)
 
 
@@ -96,17 +102,18 @@ def _prepare(project: Project, catalog: FrozenCatalog, options: BuildOptions) ->
     """Return the tasks, with the store laid out for them, or refuse before the first read."""
     ledger, spec = Ledger(project.ledger_path), project.spec
     if not Store.exists(project.cube_path):
-        ledger.withdraw_all(STAGE)
-    known = frozenset(record.key for record in ledger.records(STAGE))
+        ledger.withdraw_all(project.build_stage)
+    known = frozenset(record.key for record in ledger.records(project.build_stage))
     planned = list(plan(project, catalog, options.verify, known))
     _refuse_nothing(project, catalog, planned)
     _refuse_without_room(project.root, estimate_of_plan(project, planned, len(catalog), "the catalogue"))
-    Store.create(project.cube_path, spec.grid, cube_spec(spec.season, spec.sensor, spec.tile_px))
+    layout = TASKS[spec.sensor.name][0]
+    Store.create(project.cube_path, spec.grid, layout(spec.season, spec.sensor, spec.tile_px))
     return planned
 
 
 def _summary(project: Project, catalog: FrozenCatalog, stage: StageSummary, options: BuildOptions) -> BuildSummary:
-    records = {record.key: record for record in Ledger(project.ledger_path).records(STAGE)}
+    records = {record.key: record for record in Ledger(project.ledger_path).records(project.build_stage)}
     ran = tally(records[report.key] for report in stage.reports if report.key in records)
     return BuildSummary(
         project=str(project.root),
@@ -145,10 +152,15 @@ def _dry_run(project: Project, options: BuildOptions, run: RunOptions, say: Call
         estimate = _plan_estimate(project, frozen, options, "the frozen catalogue")
     elif options.search or not needs_network(request):
         estimate = _estimate_by_search(project, request, options, say)
+    elif project.spec.sensor.files:
+        raise MissingError(
+            "EMIT looks where it is told to from a space station: no revisit can be counted on",
+            "Add --search to ask the catalogue, which takes the network.",
+        )
     else:
         estimate = estimate_from_orbits(project.spec)
         estimate = replace(estimate, source=f"{estimate.source} (--search asks it)")
-    return DryRun.of(STAGE, estimate, project.root, run, rates)
+    return DryRun.of(project.build_stage, estimate, project.root, run, rates)
 
 
 def _estimate_by_search(
@@ -160,7 +172,7 @@ def _estimate_by_search(
 
 
 def _plan_estimate(project: Project, catalog: FrozenCatalog, options: BuildOptions, source: str) -> Estimate:
-    known = frozenset(record.key for record in Ledger(project.ledger_path).records(STAGE))
+    known = frozenset(record.key for record in Ledger(project.ledger_path).records(project.build_stage))
     planned = list(plan(project, catalog, options.verify, known))
     return estimate_of_plan(project, planned, len(catalog), source)
 

@@ -36,7 +36,7 @@ def estimate_of_plan(project: Project, planned: Sequence[PlannedTask], scenes: i
     source
         What that is, in words.
     """
-    standing = {record.key: record for record in Ledger(project.ledger_path).records("build")}
+    standing = {record.key: record for record in Ledger(project.ledger_path).records(project.build_stage)}
     waiting = {task.key for task in not_done((item.task for item in planned), standing, project.cube_path)}
     todo = [item for item in planned if item.task.key in waiting]
     memory = max((item.task.memory_bytes for item in todo), default=0)

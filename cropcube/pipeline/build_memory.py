@@ -17,6 +17,8 @@ PASS_BYTES = 2 << 30
 machine, so that every machine reads the same windows and writes the same bytes."""
 PROCESS_BYTES = 300 << 20
 """A worker with its libraries before the first read."""
+SWATH_BYTES = 400 << 20
+"""Lines of an EMIT granule that are read for one tile and for those after it, its places, and a shard being packed."""
 BANDS_IN_FLIGHT = 6
 """Bands of one scene that are held at the same time while a day is laid, in bytes of the finest one."""
 
@@ -54,8 +56,21 @@ def task_memory_bytes(sensor: Sensor, tiles: Sequence[Tile], days: int) -> int:
     """Return the projected peak of a task with so many days."""
     if not tiles or not days:
         return PROCESS_BYTES
+    if sensor.files:
+        return PROCESS_BYTES + SWATH_BYTES + _waiting_tiles(tiles) * spectra_bytes(sensor, tiles[0])
     held = max(_held_bytes(sensor, group, days) for group in passes(sensor, tiles, days))
     return PROCESS_BYTES + held
+
+
+def spectra_bytes(sensor: Sensor, tile: Tile) -> int:
+    """Return the bytes of reflectance, uncertainty and quality of one day of a tile, of a sensor of swaths."""
+    box = tile.box(sensor.quality.resolution_m)
+    return (8 * len(sensor.bands) + 1) * box.height * box.width
+
+
+def _waiting_tiles(tiles: Sequence[Tile]) -> int:
+    """Return how many tiles may wait for another granule of their day: swaths that follow each other share a row."""
+    return 2 + 2 * len({tile.col for tile in tiles})
 
 
 def bounding_box(tiles: Sequence[Tile], resolution_m: int) -> PixelBox:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from cropcube.catalog.files import is_file_catalog
 from cropcube.catalog.hrefs import is_remote, redact
-from cropcube.catalog.known import DEFAULT_CATALOG, KNOWN_CATALOGS
+from cropcube.catalog.known import DEFAULT_CATALOG, DEFAULT_EMIT_CATALOG, KNOWN_CATALOGS
 from cropcube.catalog.outlines import find_region
 from cropcube.catalog.search import SearchRequest
 from cropcube.config import FILE_NAME, Project, ProjectSpec, find_project
+from cropcube.domain.emit import EMIT
 from cropcube.domain.lattice import DEFAULT_TILE_PX, Lattice
 from cropcube.domain.season import Season
 from cropcube.domain.sensor import SENTINEL2, Sensor
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cropcube.location import Location
+
+
+SENSORS = ("sentinel-2", "emit")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class BuildOptions:
     "None: the catalogue's own."
     max_cloud: float | None = None
     "Percent; scenes that state more are left out. By default none is."
+    sensor: str = "sentinel-2"
+    "`sentinel-2` or `emit`, which has a cube of its own beside the other's."
     bands: tuple[str, ...] | None = None
     "Labels such as B04; by default all ten."
     resolution_m: int | None = None
@@ -67,8 +73,16 @@ class BuildOptions:
             raise UsageError("--rates goes with --dry-run: a build counts no cost", "Add --dry-run, or leave it out.")
         if self.bands is not None and self.resolution_m is not None:
             raise UsageError("--bands and --resolution both choose bands", "Give one of them.")
+        if self.sensor not in SENSORS:
+            raise InvalidInputError(f"sensor {self.sensor!r} is not known", f"Use {' or '.join(SENSORS)}.")
+        if self.sensor == "emit" and (self.bands is not None or self.resolution_m is not None):
+            raise UsageError("--bands and --resolution choose bands of Sentinel-2", "EMIT is kept with all of its bands.")
         if self.max_failed_reads < 0:
             raise InvalidInputError(f"--max-failed-reads {self.max_failed_reads} is negative", "Give 0 or more.")
+
+    def seen_by(self, spec: ProjectSpec) -> Sensor:
+        """Return the sensor whose cube of a project is built."""
+        return EMIT if self.sensor == "emit" else spec.sensor
 
 
 def standing_project(root: Location, options: BuildOptions) -> Project | None:
@@ -143,7 +157,8 @@ def wanted_request(options: BuildOptions, spec: ProjectSpec, asked: Mapping[str,
     if collection is None and before is not None:
         collection = before["collection"]
     if catalog is None:
-        catalog = str(asked["catalog"]) if asked is not None else DEFAULT_CATALOG
+        default = DEFAULT_EMIT_CATALOG if spec.sensor.files else DEFAULT_CATALOG
+        catalog = str(asked["catalog"]) if asked is not None else default
     return SearchRequest(catalog, spec.region, spec.season, spec.sensor, max_cloud, collection)
 
 

@@ -12,7 +12,9 @@ import shapely
 
 from cropcube.catalog.hrefs import is_remote
 from cropcube.cube.ledger import digest
+from cropcube.domain.emit import EMIT
 from cropcube.domain.lattice import FINEST_M, Tile
+from cropcube.domain.sensor import SENTINEL2
 from cropcube.location import Location, ObjectPath
 from cropcube.observations.extent import footprints_in
 from cropcube.pipeline.build_memory import bounding_box, task_memory_bytes
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from cropcube.domain.scene import Scene
     from cropcube.domain.sensor import Sensor
 
-REVISION = 2
-"""Of everything that turns scenes into the cube's numbers: raise it when a build of the same scenes would differ."""
+REVISIONS = {SENTINEL2.name: 2, EMIT.name: 1}
+"""Of everything that turns a sensor's scenes into the cube's numbers: raised when a build of the same would differ."""
 MARGIN_M = 1000.0
 """Footprints are drawn by hand in some catalogues: a scene this close to a square is looked at."""
 
@@ -52,6 +54,11 @@ class BuildSquare:
     "Ids."
     verify: bool = False
     "Check the checksums of remote files too."
+
+    @property
+    def name(self) -> str:
+        """The task's place among the records of its stage."""
+        return f"{self.zone}/s{self.slab:03d}/r{self.square[0]:04d}c{self.square[1]:04d}"
 
 
 @dataclass(frozen=True)
@@ -98,13 +105,10 @@ def plan(project: Project, catalog: FrozenCatalog, verify: bool, known: frozense
             touching = _touching(zone.lattice, boxes_of[name], seen)
             for number, (square, tiles) in enumerate(squares_of[name].items()):
                 here = touching.get(number, [])
-                if here or task_key(name, slab, square) in known:
-                    yield _planned(spec, BuildSquare(name, square, slab, tiles, (), verify), here)
-
-
-def task_key(zone: str, slab: int, square: tuple[int, int]) -> str:
-    """Return a task's place in the ledger."""
-    return f"build/{zone}/s{slab:03d}/r{square[0]:04d}c{square[1]:04d}"
+                wanted = BuildSquare(name, square, slab, tiles, (), verify)
+                key = f"{project.build_stage}/{wanted.name}"
+                if here or key in known:
+                    yield _planned(key, spec, wanted, here)
 
 
 def own_scenes(facts: Sequence[SceneFacts], lattice: Lattice) -> list[SceneFacts]:
@@ -129,7 +133,7 @@ def build_digest(square: BuildSquare, scenes: Sequence[str], spec: ProjectSpec) 
     """
     return digest(
         {
-            "revision": REVISION,
+            "revision": REVISIONS[spec.sensor.name],
             "sensor": spec.sensor.name,
             "bands": [band.name for band in spec.sensor.bands],
             "days": [str(spec.season.start), spec.season.days, square.slab],
@@ -144,10 +148,10 @@ def build_digest(square: BuildSquare, scenes: Sequence[str], spec: ProjectSpec) 
 def fingerprint(scene: Scene, sensor: Sensor, root: Location) -> str:
     """Return the digest of all that a scene gives to the cube: its files, radiometry, day and place in the order."""
     files: dict[str, JSON] = {}
-    for band in (*sensor.bands, sensor.quality):
-        asset = scene.assets.get(band.name)
+    for label in sensor.file_labels:
+        asset = scene.assets.get(label)
         if asset is not None:
-            files[band.name] = [_portable(asset.href, root), asset.checksum, asset.size]
+            files[label] = [_portable(asset.href, root), asset.checksum, asset.size]
     return digest(
         {
             "id": scene.id,
@@ -173,18 +177,18 @@ class SceneFacts:
 
 
 def _facts(scene: Scene, spec: ProjectSpec, root: Location) -> SceneFacts:
-    sizes = {band.name: file_bytes(scene, band) for band in (*spec.sensor.bands, spec.sensor.quality)}
+    sizes = {label: file_bytes(scene, spec.sensor, label) for label in spec.sensor.file_labels}
     remote = sum(sizes[name] for name, asset in scene.assets.items() if name in sizes and is_remote(asset.href))
     return SceneFacts(scene, scene.solar_day, fingerprint(scene, spec.sensor, root), sum(sizes.values()), remote)
 
 
-def _planned(spec: ProjectSpec, square: BuildSquare, overlaps: Sequence[_Overlap]) -> PlannedTask:
+def _planned(key: str, spec: ProjectSpec, square: BuildSquare, overlaps: Sequence[_Overlap]) -> PlannedTask:
     whole = replace(square, scenes=tuple(overlap.facts.scene.id for overlap in overlaps))
     covered: dict[date, float] = {}
     for overlap in overlaps:
         covered[overlap.facts.day] = min(1.0, covered.get(overlap.facts.day, 0.0) + overlap.of_square)
     task = StageTask(
-        task_key(square.zone, square.slab, square.square),
+        key,
         build_digest(whole, [overlap.facts.fingerprint for overlap in overlaps], spec),
         whole,
         task_memory_bytes(spec.sensor, square.tiles, len(covered)),

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import ZoneGrid
     from cropcube.pipeline.build_plan import PlannedTask
 
-STAGE = "build"
-
-
 def features_digest(project: Project, spec: FeatureSpec, builds: tuple[tuple[str, str], ...]) -> str:
     """Return the digest of all that decides the features of a tile: builds, options, the algorithm."""
     return digest(REVISION, spec.as_dict(), str(project.spec.season), builds)
@@ -49,7 +46,7 @@ class Builds:
         MissingError
             If nothing is built.
         """
-        records = list(Ledger(project.ledger_path).records(STAGE))
+        records = list(Ledger(project.ledger_path).records(project.build_stage))
         if not any(record.state in (DONE, INCOMPLETE) for record in records):
             raise MissingError(f"no part of {project.root} is built yet", "Run `cropcube build` first.")
         squares = _by_square((record.key, record.content_digest) for record in records)
@@ -66,7 +63,7 @@ class Builds:
             If no catalogue was searched.
         """
         catalog = FrozenCatalog.open(project.scenes_path)
-        known = frozenset(record.key for record in Ledger(project.ledger_path).records(STAGE))
+        known = frozenset(record.key for record in Ledger(project.ledger_path).records(project.build_stage))
         tasks = {planned.task.key: planned for planned in plan(project, catalog, verify=False, known=known)}
         whole: dict[str, Any] = {"failed": []}  # as a build records it
         squares = _by_square(

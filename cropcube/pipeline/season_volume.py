@@ -108,7 +108,7 @@ def season_volume(project: Project) -> SeasonVolume:
     if not project.scenes_path.exists():
         return volume_from_orbits(project.spec)
     catalog = FrozenCatalog.open(project.scenes_path)
-    known = frozenset(record.key for record in Ledger(project.ledger_path).records("build"))
+    known = frozenset(record.key for record in Ledger(project.ledger_path).records(project.build_stage))
     return volume_of_plan(list(plan(project, catalog, False, known)), len(catalog), "the frozen catalogue")
 
 

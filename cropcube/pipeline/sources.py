@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.objects import sizes_of
 from cropcube.cube.store import Store
+from cropcube.domain.emit import EMIT
 from cropcube.domain.feature_spec import DEFAULT_CLASSES, DEFAULT_PERCENTILES, IN_WINDOWS, FeatureSpec
 from cropcube.errors import InvalidInputError, MissingError, ReadError
 from cropcube.features.layout import feature_spec_of
@@ -15,17 +16,20 @@ if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.location import Location
 
-CUBE, MAP = "cube", "map"
+CUBE, CUBE_EMIT, MAP = "cube", "cube-emit", "map"
+STORES = (CUBE, CUBE_EMIT, MAP)
+"""Sources that are no features."""
 
 
 def stage_of(name: str) -> str:
     """Return the prefix of a source's records in the ledger."""
-    return {CUBE: "build", MAP: "predict"}.get(name, f"features/{name}")
+    return {CUBE: "build", CUBE_EMIT: "build-emit", MAP: "predict"}.get(name, f"features/{name}")
 
 
 def path_of(project: Project, name: str) -> Location:
     """Return the store of a source."""
-    return {CUBE: project.cube_path, MAP: project.map_path}.get(name) or project.features_path(name)
+    stores = {CUBE: project.cube_path, CUBE_EMIT: project.seen_by(EMIT).cube_path, MAP: project.map_path}
+    return stores.get(name) or project.features_path(name)
 
 
 def open_source(project: Project, name: str) -> Store:
@@ -36,7 +40,7 @@ def open_source(project: Project, name: str) -> Store:
     project
         Whose.
     name
-        `cube`, `map` or a name of features, such as `median-5d`.
+        `cube`, `cube-emit`, `map` or a name of features, such as `median-5d`.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def open_source(project: Project, name: str) -> Store:
         If it is not made yet; the message names the command, and the features that are made.
     """
     path = path_of(project, name)
-    if name in (CUBE, MAP) or Store.exists(path):
+    if name in STORES or Store.exists(path):
         return Store.open(path)
     made = stored_features(project)
     raise MissingError(
@@ -81,8 +85,8 @@ def stored_features(project: Project) -> tuple[str, ...]:
 
 def command_of(project: Project, name: str) -> str:
     """Return the command that makes a source."""
-    if name in (CUBE, MAP):
-        return "cropcube build" if name == CUBE else "cropcube predict"
+    if name in STORES:
+        return {CUBE: "cropcube build", CUBE_EMIT: "cropcube build --sensor emit", MAP: "cropcube predict"}[name]
     path = project.features_path(name)
     try:
         return features_command(feature_spec_of(Store.open(path)) if Store.exists(path) else FeatureSpec.parse(name))

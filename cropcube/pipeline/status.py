@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from cropcube.config import Project, find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.objects import SizeOf, sizes_of
 from cropcube.cube.store import Store
+from cropcube.domain.emit import EMIT
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import PROBABILITY
 from cropcube.errors import CropcubeError, MissingError
@@ -24,14 +25,15 @@ from cropcube.pipeline.features import plan_features
 from cropcube.pipeline.map_records import boxes_of, part_digest
 from cropcube.pipeline.model_check import is_of_other_model
 from cropcube.pipeline.predict_plan import wanted_digests
-from cropcube.pipeline.sources import CUBE, MAP, path_of
+from cropcube.pipeline.emit_coverage import coverage
+from cropcube.pipeline.sources import CUBE, CUBE_EMIT, MAP, path_of
 from cropcube.pipeline.stage import DONE, INCOMPLETE
 
 if TYPE_CHECKING:
     from cropcube.cube.ledger import Record
     from cropcube.location import Location
 
-BUILD, PREDICT = "build", "predict"
+BUILD, BUILD_EMIT, PREDICT = "build", "build-emit", "predict"
 MISSING, OUTDATED, INTERRUPTED, DAMAGED, PARTIAL = "missing", "outdated", "interrupted", "damaged", "partial"
 STATES = (DONE, PARTIAL, INCOMPLETE, INTERRUPTED, OUTDATED, DAMAGED, MISSING)
 """Of a task; `partial` is a tile of the map of which only boxes were mapped."""
@@ -108,6 +110,9 @@ def status(project_root: Location) -> Status:
     records = _standing(project, problems)
     catalog = _catalog(project, problems)
     stages = [_build_status(project, catalog, [r for r in records if _stage_of(r) == BUILD])]
+    emit = project.seen_by(EMIT)
+    if emit.scenes_path.exists():
+        stages.append(_emit_status(emit, _catalog(emit, problems), [r for r in records if _stage_of(r) == BUILD_EMIT]))
     for stage, found in _by_stage(records).items():
         stages.append(_tile_status(project, stage, found, problems))
     if Store.exists(project.map_before_path):
@@ -141,12 +146,13 @@ def _standing(project: Project, problems: list[str]) -> list[Record]:
 
 
 def _store_of(project: Project, stage: str) -> Location:
-    return path_of(project, {BUILD: CUBE, PREDICT: MAP}.get(stage, stage.partition("/")[2]))
+    return path_of(project, {BUILD: CUBE, BUILD_EMIT: CUBE_EMIT, PREDICT: MAP}.get(stage, stage.partition("/")[2]))
 
 
 def _stage_of(record: Record) -> str:
     """Return everything before zone and tile (or zone, slab and square) in a record's key."""
-    return BUILD if record.key.startswith(f"{BUILD}/") else record.key.rsplit("/", 2)[0]
+    first = record.key.partition("/")[0]
+    return first if first in (BUILD, BUILD_EMIT) else record.key.rsplit("/", 2)[0]
 
 
 def _specification(project: Project) -> dict[str, Any]:
@@ -189,7 +195,13 @@ def _build_status(project: Project, catalog: FrozenCatalog | None, records: list
         "failures": list(found.failures),
         "clear_observations": _clear(project, records),
     }
-    return StageStatus("build", Counter(states.values()), _unfinished(states, standing), details)
+    return StageStatus(project.build_stage, Counter(states.values()), _unfinished(states, standing), details)
+
+
+def _emit_status(project: Project, catalog: FrozenCatalog | None, records: list[Record]) -> StageStatus:
+    """Return the same of EMIT, with the share of the region that it saw on each day."""
+    found = _build_status(project, catalog, records)
+    return replace(found, details={**found.details, "seen": coverage(project, records)})
 
 
 def _tile_status(project: Project, stage: str, records: Mapping[str, Record], problems: list[str]) -> StageStatus:
@@ -276,7 +288,7 @@ def _by_stage(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
     """Return the records of tile-wise stages by stage: everything before zone and tile in their keys."""
     found: dict[str, dict[str, Record]] = {}
     for record in records:
-        if _stage_of(record) != BUILD:
+        if _stage_of(record) not in (BUILD, BUILD_EMIT):
             found.setdefault(_stage_of(record), {})[record.key] = record
     return dict(sorted(found.items()))
 

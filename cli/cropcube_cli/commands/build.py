@@ -35,8 +35,12 @@ def build(
     season: Annotated[
         str | None, typer.Option("--season", help="START/STOP (half-open) or YEAR; default: the last complete year.")
     ] = None,
+    sensor: Annotated[
+        str, typer.Option("--sensor", help="sentinel-2, or emit: a cube of its own in the same project.")
+    ] = "sentinel-2",
     catalog: Annotated[
-        str | None, typer.Option("--catalog", "-c", help="Known name, URL of a STAC API, or a file.")
+        str | None,
+        typer.Option("--catalog", "-c", help="Known name, URL of a STAC API, a file, or a folder of EMIT granules."),
     ] = None,
     collection: Annotated[str | None, typer.Option("--collection", help="Collection of the catalogue.")] = None,
     max_cloud: Annotated[
@@ -73,6 +77,7 @@ def build(
     options = BuildOptions(
         region=region,
         season=season,
+        sensor=sensor,
         catalog=catalog,
         collection=collection,
         max_cloud=max_cloud,

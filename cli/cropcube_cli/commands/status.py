@@ -51,7 +51,9 @@ def status(
         for stage in figures["stages"]:
             for line in stage["unfinished"]:
                 console.print(f"  {line}")
-        _render_build(console, figures["stages"][0])
+        for stage in figures["stages"]:
+            if stage["stage"].startswith("build"):
+                _render_build(console, stage)
         model = figures["model"]
         console.print("No usable model." if model is None else f"Model: {model['classifier']} on {model['features']}")
         for problem in figures["problems"]:
@@ -87,6 +89,10 @@ def _render_build(console: Console, build: dict[str, object]) -> None:
             f"Clear observations per pixel, tile means: {clear['least']} to {clear['most']}, median {clear['median']} "
             f"({clear['tiles']} tiles)"
         )
+    seen = build.get("seen")
+    if isinstance(seen, dict) and seen:
+        days = ", ".join(f"{day} {share:.0%}" for day, share in seen.items())
+        console.print(f"EMIT saw of the region: {days}")
     failures = build["failures"]
     if isinstance(failures, list) and failures:
         show.failed_reads(console, int(str(build["failed_reads"])), failures)

@@ -32,10 +32,10 @@ def test_poles_are_bounded() -> None:
 def test_size_of_a_file() -> None:
     assets = {"B02": Asset("a", size=1234), "B11": Asset("b", shape=(100, 200)), "SCL": Asset("c")}
     scene = Scene("s", "c", datetime(2020, 1, 1, tzinfo=UTC), shapely.box(0, 0, 1, 1), None, None, "", RAW, assets)
-    assert file_bytes(scene, SENTINEL2.band("B02")) == 1234
-    assert file_bytes(scene, SENTINEL2.band("B11")) == pytest.approx(100 * 200 * 1.7)
-    assert file_bytes(scene, SENTINEL2.quality) == pytest.approx(5490 * 5490 * 0.1)
-    assert file_bytes(scene, SENTINEL2.band("B03")) == 0
+    assert file_bytes(scene, SENTINEL2, "B02") == 1234
+    assert file_bytes(scene, SENTINEL2, "B11") == pytest.approx(100 * 200 * 1.7)
+    assert file_bytes(scene, SENTINEL2, "SCL") == pytest.approx(5490 * 5490 * 0.1)
+    assert file_bytes(scene, SENTINEL2, "B03") == 0
 
 
 RAW = Radiometry(1e-4, 0.0, "test")
