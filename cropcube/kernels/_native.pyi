@@ -40,6 +40,7 @@ def nearest_pixels(
     reach: float,
     pixel: NDArray[np.int32],
     squared: NDArray[np.float64],
+    threads: int,
 ) -> None: ...
 def window_median(
     reflectance: NDArray[np.uint16],

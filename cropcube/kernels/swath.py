@@ -38,7 +38,7 @@ class Polynomial:
     frame: NDArray[np.float64]
     "(2, 2): centre and scale of either unknown."
     coefficient_RUV: NDArray[np.float64]
-    "(2, powers, powers): of u^i v^j, for either result."
+    "(2, powers, powers): of u^i v^j for either result; only i + j < powers counts."
 
     def __call__(
         self, first_N: NDArray[np.float64], second_N: NDArray[np.float64], threads: int = 1
@@ -63,7 +63,7 @@ class Polynomial:
 
 
 def nearest_pixels(
-    x_N: NDArray[np.float64], y_N: NDArray[np.float64], grid: CellGrid, reach: float
+    x_N: NDArray[np.float64], y_N: NDArray[np.float64], grid: CellGrid, reach: float, threads: int = 1
 ) -> NDArray[np.int32]:
     """Return for each cell, (rows, columns), the pixel whose centre is nearest to the cell's; -1 = none within reach.
 
@@ -75,6 +75,8 @@ def nearest_pixels(
         The cells.
     reach
         Longest distance; below the side of a cell, so that a pixel concerns the four cells around it alone.
+    threads
+        Threads to share the rows among: the caller's budget. Any number gives the same.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def nearest_pixels(
     pixel, squared = np.empty(grid.shape, np.int32), np.empty(grid.shape)
     try:
         _native.nearest_pixels(
-            in_native_order(x_N), in_native_order(y_N), grid.left, grid.top, grid.size, reach, pixel, squared
+            in_native_order(x_N), in_native_order(y_N), grid.left, grid.top, grid.size, reach, pixel, squared, threads
         )
     except ValueError as error:
         raise InvalidInputError(f"{len(x_N)} and {len(y_N)} coordinates, cells {grid.shape}: {error}") from None

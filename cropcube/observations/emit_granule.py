@@ -218,7 +218,7 @@ def opened(path: Path) -> Iterator[Any]:
     with reading(path):
         if not h5py.is_hdf5(path):
             raise _not_hdf5(path)
-        with h5py.File(path, "r", locking=False) as file:  # locks fail on some network file systems
+        with h5py.File(path, "r") as file:
             yield file
 
 

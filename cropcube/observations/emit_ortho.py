@@ -8,6 +8,7 @@ The table says which cells are filled: those it has no pixel of its own for, onl
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 RESOLUTION_M = 60
 REACH = 0.75
 """Cells whose nearest pixel is farther away than this part of their side stay empty."""
-POWERS = 8
-"""Of the polynomials that stand for a projection over the 75 km of a granule: they are off by under a micrometre."""
+POWERS = (6, 8)
+"""Of the polynomials that stand for a projection over the 75 km of a granule, the first that will do: with six they are
+off by 0.02 mm at most (UTM and three other projections, latitudes to 51 degrees)."""
+MARGIN = 3
+"""Cells of the table read around what bounds say."""
 PLACE_TOLERANCE_M, PLACE_TOLERANCE_DEG = 1e-3, 1e-8
 """Where the polynomials are off by more, each place is projected by itself."""
 
@@ -72,13 +76,19 @@ def ortho_index(header: EmitHeader, box: PixelBox, threads: int = 1) -> OrthoInd
     """
     if box.resolution_m != RESOLUTION_M:
         raise InvalidInputError(f"cells of {box.resolution_m} m; EMIT is laid on cells of {RESOLUTION_M} m")
-    x_N, y_N = places(header, box.lattice.epsg, threads)
-    left, _, _, top = box.bounds
-    grid = CellGrid(left, top, box.resolution_m, box.shape)
-    pixel = nearest_pixels(x_N, y_N, grid, REACH * box.resolution_m)
-    line, sample = np.divmod(pixel, np.int32(header.samples))
-    sample[pixel < 0] = -1
-    return OrthoIndex(box, line, sample, _filled(header, box, pixel >= 0, threads))
+    with ThreadPoolExecutor(1) as beside:  # the table is decoded while pixels are placed
+        window = _table_window(header, box)
+        negative = beside.submit(read_negative, header, window)
+        x_N, y_N = places(header, box.lattice.epsg, threads)
+        left, _, _, top = box.bounds
+        grid = CellGrid(left, top, box.resolution_m, box.shape)
+        pixel = nearest_pixels(x_N, y_N, grid, REACH * box.resolution_m, threads)
+        line, sample = np.divmod(pixel, np.int32(header.samples))
+        sample[pixel < 0] = -1
+        row, col = _table_cells(header, box, pixel >= 0, threads)
+        filled = np.zeros(box.shape, bool)
+        filled[pixel >= 0] = _looked_up(negative.result(), row - window[0].start, col - window[1].start)
+    return OrthoIndex(box, line, sample, filled)
 
 
 def places(header: EmitHeader, epsg: int, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -124,50 +134,69 @@ def _projected(
 def fit_transform(transform: Transform, bounds: NDArray[np.float64], tolerance: float) -> Polynomial | None:
     """Return polynomials that stand for a smooth transform between bounds ((low, low), (high, high)).
 
-    They are twenty times faster than the projection itself. None if they differ from it by over the tolerance anywhere
+    They are far faster than the projection itself. None if they differ from it by over the tolerance anywhere
     on a grid of places between those that they were fitted to.
     """
     centre = bounds.mean(axis=0)
     scale = np.maximum(np.ptp(bounds, axis=0) / 2, 1e-9)
 
     def grid(steps: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        u, v = np.meshgrid(steps, steps)
+        u, v = np.meshgrid(steps, steps, indexing="ij")
         return u.ravel(), v.ravel()
 
-    count = POWERS + 4
-    u, v = grid(np.cos(np.pi * (np.arange(count) + 0.5) / count))
-    exact = np.array(transform(centre[0] + scale[0] * u, centre[1] + scale[1] * v))
-    if not np.isfinite(exact).all():
-        return None
-    table = np.polynomial.polynomial.polyvander2d(u, v, [POWERS - 1, POWERS - 1])
-    found, *_ = np.linalg.lstsq(table, exact.T)
-    polynomial = Polynomial(np.column_stack([centre, scale]), np.ascontiguousarray(found.T).reshape(2, POWERS, POWERS))
     u, v = grid(np.linspace(-1, 1, 17))
-    first, second = centre[0] + scale[0] * u, centre[1] + scale[1] * v
-    apart = np.abs(polynomial(first, second) - np.array(transform(first, second)))
-    return polynomial if bool((apart <= tolerance).all()) else None
+    places = centre[0] + scale[0] * u, centre[1] + scale[1] * v
+    wanted = np.array(transform(*places))
+    for powers in POWERS:
+        nodes = np.cos(np.pi * (np.arange(powers) + 0.5) / powers)
+        u, v = grid(nodes)
+        exact = np.array(transform(centre[0] + scale[0] * u, centre[1] + scale[1] * v))
+        from_nodes = np.linalg.inv(np.vander(nodes, increasing=True))
+        table = from_nodes @ exact.reshape(2, powers, powers) @ from_nodes.T
+        polynomial = Polynomial(np.column_stack([centre, scale]), np.ascontiguousarray(table))
+        if bool((np.abs(polynomial(*places) - wanted) <= tolerance).all()):  # not so for infinity and NaN
+            return polynomial
+    return None
 
 
-def _filled(header: EmitHeader, box: PixelBox, held: NDArray[np.bool_], threads: int) -> NDArray[np.bool_]:
-    """Return which cells hold a pixel where the table has a negative entry at the cell's centre."""
-    filled = np.zeros(box.shape, bool)
+def _table_window(header: EmitHeader, box: PixelBox) -> tuple[slice, slice]:
+    """Return rows and columns of the granule's table that the cells of a box may lie in; those of none are empty."""
+    west, south, east, north = Transformer.from_crs(box.lattice.epsg, 4326, always_xy=True).transform_bounds(
+        *box.bounds, densify_pts=21
+    )
+    left, width, _, top, _, height = header.geotransform
+    rows, cols = header.glt_shape
+    first_col, first_row = ((west - left + 180) % 360 - 180) / width, (north - top) / height
+    stop_col, stop_row = first_col + ((east - west) % 360) / width, (south - top) / height
+    return (
+        slice(min(rows, max(0, int(first_row) - MARGIN)), max(0, min(rows, int(stop_row) + MARGIN))),
+        slice(min(cols, max(0, int(first_col) - MARGIN)), max(0, min(cols, int(stop_col) + MARGIN))),
+    )
+
+
+def _table_cells(
+    header: EmitHeader, box: PixelBox, held: NDArray[np.bool_], threads: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return row and column of the table's cell that the centre of each held cell lies in; outside of it too."""
     rows, cols = np.nonzero(held)
     if not len(rows):
-        return filled
+        return rows.astype(np.int32), cols.astype(np.int32)
     to_degrees = Transformer.from_crs(box.lattice.epsg, 4326, always_xy=True).transform
-    centres = box.x_centres()[cols], box.y_centres()[rows]
-    lon, lat = _projected(to_degrees, centres, PLACE_TOLERANCE_DEG, threads)
+    lon, lat = _projected(to_degrees, (box.x_centres()[cols], box.y_centres()[rows]), PLACE_TOLERANCE_DEG, threads)
     left, width, _, top, _, height = header.geotransform
-    col = np.floor(((lon - left) % 360) / width).astype(np.int64)
-    row = np.floor((lat - top) / height).astype(np.int64)
-    inside = (row >= 0) & (row < header.glt_shape[0]) & (col >= 0) & (col < header.glt_shape[1])
-    if not inside.any():
-        return filled
-    row, col = row[inside], col[inside]
-    window = slice(int(row.min()), int(row.max()) + 1), slice(int(col.min()), int(col.max()) + 1)
-    negative = read_negative(header, window)
-    filled[rows[inside], cols[inside]] = negative[row - window[0].start, col - window[1].start]
-    return filled
+    lon -= left
+    lon[lon < -180] += 360  # across the antimeridian
+    return np.floor((lat - top) / height).astype(np.int32), np.floor(lon / width).astype(np.int32)
+
+
+def _looked_up(table: NDArray[np.bool_], row: NDArray[np.int32], col: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return entries of a table, False outside of it."""
+    inside = (row >= 0) & (row < table.shape[0]) & (col >= 0) & (col < table.shape[1])
+    if inside.all():
+        return table[row, col]
+    found = np.zeros(len(row), bool)
+    found[inside] = table[row[inside], col[inside]]
+    return found
 
 
 def read_negative(header: EmitHeader, window: tuple[slice, slice]) -> NDArray[np.bool_]:

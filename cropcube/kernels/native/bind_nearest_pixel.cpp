@@ -21,7 +21,7 @@ void evaluate_polynomial(Input<double, 1> first, Input<double, 1> second, Input<
 }
 
 void nearest_pixels(Input<double, 1> x, Input<double, 1> y, double left, double top, double size, double reach,
-                    Output<std::int32_t, 2> pixel, Output<double, 2> squared) {
+                    Output<std::int32_t, 2> pixel, Output<double, 2> squared, std::size_t threads) {
     const std::size_t rows = pixel.shape(0), cols = pixel.shape(1);
     if (y.shape(0) != x.shape(0) || squared.shape(0) != rows || squared.shape(1) != cols) {
         throw nb::value_error("shapes do not fit");
@@ -30,7 +30,10 @@ void nearest_pixels(Input<double, 1> x, Input<double, 1> y, double left, double 
     const NearestPixel work{x.data(), y.data(), x.shape(0), left, top, size, reach, rows, cols,
                             pixel.data(), squared.data()};
     nb::gil_scoped_release release;
-    find_nearest(work);
+    const std::size_t parts = std::max<std::size_t>(1, std::min(threads, rows));  // each looks at all pixels
+    share(parts, parts, [&](std::size_t, std::size_t i) {
+        find_nearest(work, rows * i / parts, rows * (i + 1) / parts);
+    });
 }
 
 }  // namespace
@@ -42,7 +45,8 @@ void bind_nearest_pixel(nb::module_& module) {
                "Write both results (2, points) of a polynomial in two unknowns.");
     module.def("nearest_pixels", &nearest_pixels, nb::arg("x").noconvert(), nb::arg("y").noconvert(), nb::arg("left"),
                nb::arg("top"), nb::arg("size"), nb::arg("reach"), nb::arg("pixel").noconvert(),
-               nb::arg("squared").noconvert(), "Write which pixel lies nearest to each cell of a grid (rows, cols).");
+               nb::arg("squared").noconvert(), nb::arg("threads"),
+               "Write which pixel lies nearest to each cell of a grid (rows, cols).");
 }
 
 }  // namespace cropcube

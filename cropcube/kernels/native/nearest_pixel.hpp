@@ -12,7 +12,7 @@ namespace cropcube {
 constexpr std::size_t POINTS_TOGETHER = 64;
 
 struct Polynomial {
-    const double* coefficient;  // (2, powers, powers): of u^i v^j, for either result
+    const double* coefficient;  // (2, powers, powers): of u^i v^j for either result; only i + j < powers counts
     std::size_t powers;
     double centre[2], scale[2];  // u = (first - centre[0]) / scale[0], v likewise
 };
@@ -32,8 +32,8 @@ inline void evaluate(const Polynomial& work, const double* first, const double* 
             for (std::size_t n = 0; n < count; ++n) sum[n] = 0;
             for (std::size_t i = work.powers; i-- > 0;) {
                 const double* row = table + i * work.powers;
-                for (std::size_t n = 0; n < count; ++n) inner[n] = row[work.powers - 1];
-                for (std::size_t j = work.powers - 1; j-- > 0;) {
+                for (std::size_t n = 0; n < count; ++n) inner[n] = row[work.powers - 1 - i];
+                for (std::size_t j = work.powers - 1 - i; j-- > 0;) {
                     for (std::size_t n = 0; n < count; ++n) inner[n] = inner[n] * v[n] + row[j];
                 }
                 for (std::size_t n = 0; n < count; ++n) sum[n] = sum[n] * u[n] + inner[n];
@@ -55,22 +55,22 @@ struct NearestPixel {
 };
 
 // Of a pixel's point of view: only the four cell centres around it can be nearer than one side. On a tie the pixel that
-// comes first stays. Centres are computed from whole numbers, so that any part of a grid gets what the whole gets.
-inline void find_nearest(const NearestPixel& work) {
+// comes first stays. Centres are computed from whole numbers, so that any part of a grid gets what the whole gets; so do
+// rows [begin, end), which are all that is written.
+inline void find_nearest(const NearestPixel& work, std::size_t begin, std::size_t end) {
     const double most = work.reach * work.reach;
-    std::fill(work.pixel, work.pixel + work.rows * work.cols, -1);
-    std::fill(work.squared, work.squared + work.rows * work.cols, std::numeric_limits<double>::infinity());
+    const std::int64_t top_row = static_cast<std::int64_t>(begin), end_row = static_cast<std::int64_t>(end);
+    std::fill(work.pixel + begin * work.cols, work.pixel + end * work.cols, -1);
+    std::fill(work.squared + begin * work.cols, work.squared + end * work.cols,
+              std::numeric_limits<double>::infinity());
     for (std::size_t n = 0; n < work.pixels; ++n) {
-        const double across = std::floor((work.x[n] - work.left) / work.size - 0.5);
         const double down = std::floor((work.top - work.y[n]) / work.size - 0.5);
-        // false for NaN too
-        if (!(across >= -1 && down >= -1 && across < static_cast<double>(work.cols) &&
-              down < static_cast<double>(work.rows))) {
-            continue;
-        }
+        if (!(down >= static_cast<double>(top_row - 1) && down < static_cast<double>(end_row))) continue;  // NaN too
+        const double across = std::floor((work.x[n] - work.left) / work.size - 0.5);
+        if (!(across >= -1 && across < static_cast<double>(work.cols))) continue;
         const std::int64_t first_col = static_cast<std::int64_t>(across), first_row = static_cast<std::int64_t>(down);
         for (std::int64_t row = first_row; row < first_row + 2; ++row) {
-            if (row < 0 || row >= static_cast<std::int64_t>(work.rows)) continue;
+            if (row < top_row || row >= end_row) continue;
             const double dy = work.top - (static_cast<double>(row) + 0.5) * work.size - work.y[n];
             for (std::int64_t col = first_col; col < first_col + 2; ++col) {
                 if (col < 0 || col >= static_cast<std::int64_t>(work.cols)) continue;
