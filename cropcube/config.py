@@ -113,6 +113,11 @@ class Project:
         return self.root / "scenes.parquet"
 
     @property
+    def emit_scenes_path(self) -> Location:
+        """The frozen catalogue of EMIT granules, beside that of Sentinel-2."""
+        return self.root / "scenes-emit.parquet"
+
+    @property
     def cube_path(self) -> Location:
         """The cube of observations."""
         return self.root / "cube.zarr"
