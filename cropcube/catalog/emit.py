@@ -72,7 +72,7 @@ def check_granule(scene: Scene) -> None:
     if missing:
         raise InvalidInputError(
             f"granule {scene.id} has no {' and no '.join(missing)} file beside {' and '.join(scene.assets)}",
-            "Download the missing file to the same folder, or leave the granule out.",
+            "Download the missing file to the same folder and ask again with --search, or leave the granule out.",
         )
     for label in FILES:
         href = scene.assets[label].href

@@ -18,7 +18,8 @@ from cropcube.errors import InvalidInputError, MissingError
 VARIABLES = {REFLECTANCE_FILE: "reflectance", UNCERTAINTY_FILE: "reflectance_uncertainty", MASK_FILE: "mask"}
 """The variable that makes a file what its name says."""
 SIDES = ("westernmost_longitude", "southernmost_latitude", "easternmost_longitude", "northernmost_latitude")
-AGAIN = "Download the file again."
+START = "time_coverage_start"
+AGAIN = "Download the file again, and ask again with --search."
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,11 @@ def read_facts(path: str, label: str) -> FileFacts:
         with h5py.File(path, "r", locking=False) as file:
             if not isinstance(file.get(VARIABLES[label]), h5py.Dataset):
                 raise _not_emit(path, f"it has no variable {VARIABLES[label]}")
-            return _facts(path, dict(file.attrs))
-    except (OSError, RuntimeError, KeyError) as error:
+            # No others: HDF5 may follow a damaged one round and round.
+            return _facts(path, {name: file.attrs[name] for name in (*SIDES, START) if name in file.attrs})
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
         raise _damaged(path, error) from error
 
 
@@ -114,7 +118,7 @@ def _facts(path: str, attributes: Mapping[str, Any]) -> FileFacts:
     east = east + 360 if east < west else east
     if not (all(map(math.isfinite, (west, south, east, north))) and south < north and west < east):
         raise _not_emit(path, f"its bounds have no area: {west:g},{south:g},{east:g},{north:g}")
-    return FileFacts((west, south, east, north), _start(attributes.get("time_coverage_start")))
+    return FileFacts((west, south, east, north), _start(attributes.get(START)))
 
 
 def _start(stated: Any) -> datetime | None:
@@ -127,7 +131,7 @@ def _start(stated: Any) -> datetime | None:
 
 
 def _not_emit(path: str, why: str) -> InvalidInputError:
-    return InvalidInputError(f"{path} is no file of EMIT L2A: {why}", "Take it out of the folder, or " + AGAIN.lower())
+    return InvalidInputError(f"{path} is no file of EMIT L2A: {why}", f"Take it out of the folder. {AGAIN}")
 
 
 def _damaged(path: str, error: Exception) -> InvalidInputError:

@@ -31,7 +31,8 @@ class KnownCatalog:
 
 
 DEFAULT_CATALOG = "earth-search"
-DEFAULT_EMIT_CATALOG = "cmr"
+DEFAULT_CATALOGS = {SENTINEL2.name: DEFAULT_CATALOG, EMIT.name: "cmr"}
+"""By sensor."""
 
 KNOWN_CATALOGS: dict[str, KnownCatalog] = {
     known.name: known

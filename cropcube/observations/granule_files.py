@@ -22,9 +22,9 @@ from cropcube.catalog.emit_files import check_file as check_head
 from cropcube.catalog.emit_names import FileName
 from cropcube.catalog.hrefs import is_remote, redact
 from cropcube.errors import InvalidInputError, MissingError, ReadError
-from cropcube.observations.checksums import check_file
+from cropcube.observations.checksums import REPLACE, check_file
 from cropcube.observations.files import local_path
-from cropcube.observations.ranges import RemoteFile
+from cropcube.observations.ranges import AGAIN, RemoteFile
 from cropcube.observations.reader import ReadCounts
 from cropcube.observations.retry import Retry
 
@@ -37,7 +37,7 @@ class GranuleFiles:
     """Gives the path of each file of a granule, fetched if need be."""
 
     folder: Path
-    "Scratch of a task, a worker or a build; what is fetched stays until it is dropped or the folder goes."
+    "Scratch; what is fetched stays until it is dropped or the folder goes. Of one task alone where it drops."
     login: EarthdataLogin = field(default_factory=shared_login)
     retry: Retry = field(default_factory=Retry)
     "Of each piece of a file, so that a file that takes hours may break off more often."
@@ -160,4 +160,4 @@ def _check(name: str, label: str, path: Path, asset: Asset) -> None:
         check_head(str(path), label)
     except InvalidInputError as error:
         said = error.what.replace(str(path), redact(asset.href))
-        raise ReadError(f"{name}: {said}", error.next_step) from None
+        raise ReadError(f"{name}: {said}", AGAIN if is_remote(asset.href) else REPLACE) from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cropcube.catalog.files import is_file_catalog
 from cropcube.catalog.hrefs import is_remote, redact
-from cropcube.catalog.known import DEFAULT_CATALOG, DEFAULT_EMIT_CATALOG, KNOWN_CATALOGS
+from cropcube.catalog.known import DEFAULT_CATALOGS, KNOWN_CATALOGS
 from cropcube.catalog.outlines import find_region
 from cropcube.catalog.search import SearchRequest
 from cropcube.config import FILE_NAME, Project, ProjectSpec, find_project
@@ -144,7 +144,7 @@ def wanted_request(options: BuildOptions, spec: ProjectSpec, asked: Mapping[str,
     options
         What they leave open is taken from `asked`.
     spec
-        Region, season and bands.
+        Region, season, sensor and bands.
     asked
         What the frozen catalogue was asked, if there is one.
     """
@@ -157,8 +157,7 @@ def wanted_request(options: BuildOptions, spec: ProjectSpec, asked: Mapping[str,
     if collection is None and before is not None:
         collection = before["collection"]
     if catalog is None:
-        default = DEFAULT_EMIT_CATALOG if spec.sensor.files else DEFAULT_CATALOG
-        catalog = str(asked["catalog"]) if asked is not None else default
+        catalog = str(asked["catalog"]) if asked is not None else DEFAULT_CATALOGS[spec.sensor.name]
     return SearchRequest(catalog, spec.region, spec.season, spec.sensor, max_cloud, collection)
 
 

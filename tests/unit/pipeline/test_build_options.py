@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from cropcube.pipeline.build_options import BuildOptions, wanted_spec
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cropcube.domain.emit import EMIT
+from cropcube.pipeline.build_options import BuildOptions, is_answered, needs_network, wanted_request, wanted_spec
 
 
 def test_a_region_across_the_antimeridian_is_said_aloud() -> None:
@@ -22,3 +28,17 @@ def test_the_season_that_is_taken_without_one_is_said_aloud() -> None:
     assert len(said) == 1
     assert str(spec.season) in said[0]
     assert "last complete calendar year" in said[0]
+
+
+def test_emit_is_asked_of_nasa_or_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    optical = wanted_spec(BuildOptions(region="4.06,50.74,4.07,50.75", season="2024"), None, lambda line: None)
+    spec = replace(optical, sensor=EMIT)
+    nasa = wanted_request(BuildOptions(), spec, None)
+    assert (nasa.catalog, nasa.sensor, needs_network(nasa)) == ("cmr", EMIT, True)
+    assert wanted_request(BuildOptions(), optical, None).catalog == "earth-search"
+    monkeypatch.chdir(tmp_path)
+    local = wanted_request(BuildOptions(catalog="granules"), spec, None)
+    assert (local.catalog, needs_network(local)) == (str(tmp_path / "granules"), False)
+    assert is_answered(wanted_request(BuildOptions(), spec, local.as_dict()), local.as_dict())
+    assert not is_answered(nasa, local.as_dict())
+    assert not is_answered(wanted_request(BuildOptions(catalog="granules"), optical, None), local.as_dict())
