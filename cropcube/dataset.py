@@ -97,7 +97,8 @@ class OpenProject:
     def cube(self) -> xr.DataTree:
         """Observations: `/utm31n/r10m` and so on, `reflectance (time, band, y, x)`, `quality (time, y, x)`.
 
-        What EMIT saw lies beside them in `/utm31n/r60m`: `reflectance (time, wavelength, y, x)`, `uncertainty`, `quality`.
+        What EMIT saw lies beside them in `/utm31n/r60m`: `reflectance` and `uncertainty (time, wavelength, y, x)`,
+        `quality (time, y, x)`.
         """
         made = [name for name in (CUBE, CUBE_EMIT) if Store.exists(path_of(self.project, name))]
         trees = [lazy_tree(self._store(name)) for name in made or [CUBE]]

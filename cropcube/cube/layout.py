@@ -182,7 +182,7 @@ def emit_cube_spec(season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
         {"sensor": sensor.name, "season": str(season)},
         {
             "wavelength": Along("wavelength", centres, _NM),
-            "wavelength_nm": Along("wavelength", centres, _NM | {"long_name": "band centre"}),
+            "wavelength_nm": Along("wavelength", centres, {**_NM, "long_name": "band centre"}),
             "fwhm_nm": Along("wavelength", FWHM_NM, {"units": "nm", "long_name": "full width at half maximum"}),
             "good": Along("wavelength", GOOD, {"long_name": "band that says something of the ground"}),
         },

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.cube.description import along_of, StoredZone, array_of, describe, difference, root_attrs, zone_of
+from cropcube.cube.description import StoredZone, along_of, array_of, describe, difference, root_attrs, zone_of
 from cropcube.cube.layout import PRESENT, TILES_GROUP, ArraySpec, owned_ranges, present_array
 from cropcube.cube.ledger import canonical
 from cropcube.cube.objects import (

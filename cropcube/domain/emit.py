@@ -60,8 +60,8 @@ FWHM_NM = (
     8.792, 8.793, 8.795, 8.796, 8.797, 8.799, 8.800, 8.802, 8.803, 8.804, 8.806, 8.807, 8.809,
 )
 # fmt: on
-# Band centres and full widths at half maximum as the products of 2023 and of 2025 state them (the same within 0.0002 nm),
-# rounded to 0.01 and 0.001 nm.
+# Band centres and full widths at half maximum as the products of 2023 and of 2025 state them (the same within
+# 0.0002 nm), rounded to 0.01 and 0.001 nm.
 WATER_VAPOUR_NM = ((1325.0, 1435.0), (1770.0, 1962.0))
 """Windows in which the air lets no light through: the product writes -0.01 there."""
 GOOD = tuple(not any(low < centre < high for low, high in WATER_VAPOUR_NM) for centre in WAVELENGTHS_NM)

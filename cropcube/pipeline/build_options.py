@@ -76,7 +76,7 @@ class BuildOptions:
         if self.sensor not in SENSORS:
             raise InvalidInputError(f"sensor {self.sensor!r} is not known", f"Use {' or '.join(SENSORS)}.")
         if self.sensor == "emit" and (self.bands is not None or self.resolution_m is not None):
-            raise UsageError("--bands and --resolution choose bands of Sentinel-2", "EMIT is kept with all of its bands.")
+            raise UsageError("--bands and --resolution are of Sentinel-2", "EMIT is kept with all of its bands.")
         if self.max_failed_reads < 0:
             raise InvalidInputError(f"--max-failed-reads {self.max_failed_reads} is negative", "Give 0 or more.")
 

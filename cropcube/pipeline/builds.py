@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cropcube.domain.lattice import ZoneGrid
     from cropcube.pipeline.build_plan import PlannedTask
 
+
 def features_digest(project: Project, spec: FeatureSpec, builds: tuple[tuple[str, str], ...]) -> str:
     """Return the digest of all that decides the features of a tile: builds, options, the algorithm."""
     return digest(REVISION, spec.as_dict(), str(project.spec.season), builds)

@@ -233,7 +233,7 @@ class _Mosaic:
 
     def add(self, scene: Scene, seen: OrthoTile, header: EmitHeader) -> None:
         """Take in what one granule shows."""
-        assert seen.uncertainty is not None and seen.quality is not None  # noqa: S101, PT018 (both were asked for)
+        assert seen.uncertainty is not None and seen.quality is not None  # noqa: PT018 (both were asked for)
         lacking = np.asarray(GOOD) & ~header.good
         seen.reflectance[lacking] = np.nan  # bands that this granule alone calls bad
         if not self.scenes:

@@ -21,11 +21,11 @@ from cropcube.features.layout import feature_spec_of
 from cropcube.model.checkpoint import check_files, read_card
 from cropcube.pipeline.build_plan import plan
 from cropcube.pipeline.build_summary import tally
+from cropcube.pipeline.emit_coverage import coverage
 from cropcube.pipeline.features import plan_features
 from cropcube.pipeline.map_records import boxes_of, part_digest
 from cropcube.pipeline.model_check import is_of_other_model
 from cropcube.pipeline.predict_plan import wanted_digests
-from cropcube.pipeline.emit_coverage import coverage
 from cropcube.pipeline.sources import CUBE, CUBE_EMIT, MAP, path_of
 from cropcube.pipeline.stage import DONE, INCOMPLETE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -220,10 +221,12 @@ def _start(file: Any, swath: Swath, table: tuple[Any, ...], files: Files) -> Non
     file.dimensions["downtrack"], file.dimensions["crosstrack"] = swath.lines, swath.samples
     file.dimensions["ortho_y"], file.dimensions["ortho_x"] = glt_x.shape
     lat, lon = swath.location()
+    when = datetime.strptime(files.name.split("_")[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     said = {
         "title": "EMIT L2A Estimated Surface Reflectance 60 m V001", "Conventions": "CF-1.63",
         "product_version": "V001", "flight_line": "emit20230401t203751_o09114_s000", "day_night_flag": "Day",
-        "time_coverage_start": "2023-04-01T20:37:51+0000", "time_coverage_end": "2023-04-01T20:38:03+0000",
+        "time_coverage_start": f"{when:%Y-%m-%dT%H:%M:%S%z}",
+        "time_coverage_end": f"{when + timedelta(seconds=12):%Y-%m-%dT%H:%M:%S%z}",
         "crosstrack_orientation": "as seen on ground",
         "spatial_ref": CRS.from_epsg(4326).to_wkt("WKT1_GDAL"),
     }  # fmt: skip
