@@ -1,31 +1,58 @@
-"""Array in, array out: masks, medians, percentiles, harmonics, indices, gap filling, packing and trees."""
+"""Array in, array out: masks, medians, percentiles, harmonics, indices, gap filling, spectra, packing and trees."""
 
+from cropcube.kernels.continuum import continuum_removed
 from cropcube.kernels.gapfill import gap_fill
 from cropcube.kernels.geomedian import window_geomedian
 from cropcube.kernels.harmonic import harmonic_design, harmonic_fit
 from cropcube.kernels.indices import INDICES, Reflectance, index_statistics, spectral_indices
 from cropcube.kernels.masks import clear_mask, clear_pixels
 from cropcube.kernels.median import window_median
+from cropcube.kernels.narrow_indices import NARROW_INDICES, narrow_indices
 from cropcube.kernels.pack import Rows, pack_samples, take_scaled
 from cropcube.kernels.percentiles import time_percentiles
+from cropcube.kernels.spectra import Acquisitions, Composite, best_view, median_view, weighted_mean
+from cropcube.kernels.spectral_bands import (
+    SENTINEL2_TARGETS,
+    Resampling,
+    SpectralBands,
+    TargetBands,
+    broad_bands,
+    resample,
+    resampling,
+)
 from cropcube.kernels.trees import Trees, sum_trees
 
 __all__ = [
     "INDICES",
+    "NARROW_INDICES",
+    "SENTINEL2_TARGETS",
+    "Acquisitions",
+    "Composite",
     "Reflectance",
+    "Resampling",
     "Rows",
+    "SpectralBands",
+    "TargetBands",
     "Trees",
+    "best_view",
+    "broad_bands",
     "clear_mask",
     "clear_pixels",
+    "continuum_removed",
     "gap_fill",
     "harmonic_design",
     "harmonic_fit",
     "index_statistics",
+    "median_view",
+    "narrow_indices",
     "pack_samples",
+    "resample",
+    "resampling",
     "spectral_indices",
     "sum_trees",
     "take_scaled",
     "time_percentiles",
+    "weighted_mean",
     "window_geomedian",
     "window_median",
 ]

@@ -1,10 +1,13 @@
 // The kernels for one instruction set. CMake compiles this file once per set, with CROPCUBE_VARIANT its name; it uses
 // no library function that could be shared with (and then leak into) a file compiled for a smaller set.
 #include "clear_mask.hpp"
+#include "composites.hpp"
+#include "continuum.hpp"
 #include "geomedian.hpp"
 #include "harmonic_fit.hpp"
 #include "pack_samples.hpp"
 #include "percentiles.hpp"
+#include "resample_bands.hpp"
 #include "spectral_index.hpp"
 #include "window_median.hpp"
 
@@ -29,6 +32,26 @@ void spectral_index(const SpectralIndices& work, std::size_t step, std::size_t y
 void index_statistics(const SpectralIndices& work, const std::int32_t* order, const float* days, std::size_t steps,
                       std::size_t y, float* found) {
     statistics_row(work, order, days, steps, y, found);
+}
+
+void best_view(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
+    best_cells(work, first, stop, scratch);
+}
+
+void median_view(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
+    median_cells(work, first, stop, scratch);
+}
+
+void weighted_mean(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
+    mean_cells(work, first, stop, scratch);
+}
+
+void continuum(const Continuum& work, std::size_t first, std::size_t stop, float* scratch, std::int32_t* hull) {
+    hull_cells(work, first, stop, scratch, hull);
+}
+
+void resample_bands(const ResampleBands& work, std::size_t first, std::size_t stop) {
+    resample_cells(work, first, stop);
 }
 
 void clear_mask(const ClearMask& work, std::size_t date, std::uint8_t* scratch) { mask_date(work, date, scratch); }
