@@ -139,3 +139,37 @@ def sum_trees(
     sums: NDArray[np.float64],
     threads: int,
 ) -> None: ...
+def composite(
+    way: str,
+    reflectance: NDArray[np.float32],
+    uncertainty: NDArray[np.float32],
+    clear: NDArray[np.bool_],
+    good: NDArray[np.int32],
+    network: NDArray[np.int32],
+    spectrum: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    acquisition: NDArray[np.int16],
+    clear_count: NDArray[np.uint16],
+    threads: int,
+    variant: str,
+) -> None: ...
+def continuum(
+    spectrum: NDArray[np.float32],
+    good: NDArray[np.int32],
+    centre: NDArray[np.float64],
+    divides: bool,
+    found: NDArray[np.float32],
+    threads: int,
+    variant: str,
+) -> None: ...
+def resample_bands(
+    spectrum: NDArray[np.float32],
+    uncertainty: NDArray[np.float32],
+    weight: NDArray[np.float64],
+    span: NDArray[np.int32],
+    least: float,
+    found: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    threads: int,
+    variant: str,
+) -> None: ...

@@ -101,3 +101,31 @@ def check_windows(
 def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array in C order and the processor's byte order; itself where it is so."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+def check_host(name: str, array: Any, kinds: str, dimensions: int) -> None:
+    """Refuse what `check_array` does, and arrays that lie on a device; parameters as there.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does not fit.
+    """
+    check_array(name, array, kinds, dimensions)
+    if device_of(array) is not None:
+        raise InvalidInputError(f"{name} lies on a device; this is computed on the processor alone", "Copy it there.")
+
+
+def check_good(good_W: Any, bands: int) -> None:
+    """Refuse a list of good bands that does not fit a spectrum of so many, or has none.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does not fit.
+    """
+    check_host("good_W", good_W, "bool", 1)
+    if good_W.shape != (bands,):
+        raise InvalidInputError(f"good_W has shape {good_W.shape}; expected ({bands},), one for each band")
+    if not good_W.any():
+        raise InvalidInputError(f"good_W has none of {bands} bands", "Take the good-band list of the product.")

@@ -2,10 +2,13 @@
 // no library function that could be shared with (and then leak into) a file compiled for a smaller set.
 #include "clear_mask.hpp"
 #include "gather_spectra.hpp"
+#include "composites.hpp"
+#include "continuum.hpp"
 #include "geomedian.hpp"
 #include "harmonic_fit.hpp"
 #include "pack_samples.hpp"
 #include "percentiles.hpp"
+#include "resample_bands.hpp"
 #include "spectral_index.hpp"
 #include "window_median.hpp"
 
@@ -33,6 +36,25 @@ void index_statistics(const SpectralIndices& work, const std::int32_t* order, co
 }
 
 void gather_spectra(const GatherSpectra& work, std::size_t begin, std::size_t end) { gather_cells(work, begin, end); }
+void best_view(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
+    best_cells(work, first, stop, scratch);
+}
+
+void median_view(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
+    median_cells(work, first, stop, scratch);
+}
+
+void weighted_mean(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
+    mean_cells(work, first, stop, scratch);
+}
+
+void continuum(const Continuum& work, std::size_t first, std::size_t stop, float* scratch, std::int32_t* hull) {
+    hull_cells(work, first, stop, scratch, hull);
+}
+
+void resample_bands(const ResampleBands& work, std::size_t first, std::size_t stop) {
+    resample_cells(work, first, stop);
+}
 
 void clear_mask(const ClearMask& work, std::size_t date, std::uint8_t* scratch) { mask_date(work, date, scratch); }
 
