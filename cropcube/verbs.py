@@ -145,6 +145,9 @@ def features(
     dilate: int = 0,
     index: str | Iterable[str] | None = None,
     percentiles: str | Iterable[float] | None = None,
+    view: str | None = None,
+    resample: str | None = None,
+    continuum: bool | None = None,
     dry_run: bool = False,
     region: str | None = None,
     season: str | None = None,
@@ -159,7 +162,10 @@ def features(
     from cropcube.pipeline.features_estimate import dry_run_features
     from cropcube.pipeline.planning import Planning
 
-    own = {"window": window, "order": order, "ridge": ridge, "index": index, "percentiles": percentiles}
+    own = {
+        "window": window, "order": order, "ridge": ridge, "index": index, "percentiles": percentiles,
+        "view": view, "resample": resample, "continuum": continuum or None,
+    }  # fmt: skip
     spec, where = FeatureSpec.of_words(kind, mask, dilate, own), _run(run, device)
     planning = Planning.of_words(dry_run, region, season, _path(rates))
     if planning is not None:

@@ -94,4 +94,6 @@ class Seen(IntFlag):
 
 
 CLOUDY = Seen.CLOUD | Seen.CIRRUS | Seen.DILATED_CLOUD
+"""Clouds and what is near them."""
+UNBELIEVED = CLOUDY | Seen.SPACECRAFT
 """What makes a cell not to be believed."""

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from cropcube.domain.sensor import READ_FAILED
+from cropcube.domain.emit import GOOD, WAVELENGTHS_NM
+from cropcube.domain.sensor import READ_FAILED, SENTINEL2
 from cropcube.domain.words import given_options, names_in
 from cropcube.errors import InvalidInputError
 
@@ -19,25 +20,37 @@ if TYPE_CHECKING:
 
     from cropcube.domain.season import Season
 
-KINDS = ("median", "annual-median", "geomedian", "percentiles", "statistics", "harmonic")
+EMIT_KIND = "emit"
+KINDS = ("median", "annual-median", "geomedian", "percentiles", "statistics", "harmonic", EMIT_KIND)
 IN_WINDOWS = ("median", "geomedian")
 """Kinds that have a value for each window of days."""
 KINDS_OF = {
     "window": IN_WINDOWS,
     "order": ("harmonic",),
     "ridge": ("harmonic",),
-    "index": ("median", "annual-median", "geomedian", "statistics"),
+    "index": ("median", "annual-median", "geomedian", "statistics", EMIT_KIND),
     "percentiles": ("percentiles",),
+    "view": (EMIT_KIND,),
+    "resample": (EMIT_KIND,),
+    "continuum": (EMIT_KIND,),
 }
 """Options that only some kinds have."""
+OF_SPECTRA = ("view", "resample", "continuum")
+"""Options that EMIT's spectra alone have."""
 FIELD_OF = {
     "window": "window_days",
     "order": "order",
     "ridge": "ridge",
     "index": "indices",
     "percentiles": "percentiles",
+    "view": "view",
+    "resample": "resample",
+    "continuum": "continuum",
 }
-REAL_VALUED = ("statistics", "harmonic")
+VIEWS = ("best", "median", "mean")
+"""How one spectrum is made of a season's acquisitions: the one least uncertain, or the middle or weighted mean of all."""
+LIKE_SENTINEL2, MOST_BANDS = "sentinel-2", 150
+REAL_VALUED = ("statistics", "harmonic", EMIT_KIND)
 """Kinds whose values are real numbers, NaN where there is none; those of the others are integers, 0 where there is
 none."""
 STATISTICS = ("mean", "sd", "min", "max", "amplitude", "day_of_max")
@@ -71,6 +84,12 @@ class FeatureSpec:
     "Spectral indices, of medians; `statistics` are of them (of NDVI, if none is named)."
     percentiles: tuple[float, ...] = DEFAULT_PERCENTILES
     "Of `percentiles`: 0 to 100, with at most one decimal place."
+    view: str = "best"
+    "Of `emit`: one of `VIEWS`."
+    resample: str = ""
+    "Of `emit`: `sentinel-2` for its bands, or a number of broader ones; its own good bands if left out."
+    continuum: bool = False
+    "Of `emit`: whether spectra are divided by their continuum."
 
     def __post_init__(self) -> None:
         self._check_kind(self.kind)
@@ -88,6 +107,7 @@ class FeatureSpec:
         object.__setattr__(self, "percentiles", tuple(sorted({float(p) for p in self.percentiles})))
         object.__setattr__(self, "ridge", float(self.ridge))
         self._check()
+        self._check_spectra()
 
     @staticmethod
     def _check_kind(kind: str) -> None:
@@ -122,6 +142,24 @@ class FeatureSpec:
             raise InvalidInputError(
                 f"the mask keeps classes {self.classes}",
                 f"Give classes from 1 to {READ_FAILED - 1}, such as scl:4,5,6,7.",
+            )
+
+    def _check_spectra(self) -> None:
+        if self.view not in VIEWS:
+            raise InvalidInputError(f"there is no view {self.view!r} of acquisitions", f"Give --view {' or '.join(VIEWS)}.")
+        number = int(self.resample) if self.resample.isdecimal() else 0
+        if self.resample not in ("", LIKE_SENTINEL2) and not 4 <= number <= MOST_BANDS:
+            raise InvalidInputError(
+                f"spectra are not resampled to {self.resample!r}",
+                f"Give --resample {LIKE_SENTINEL2}, or a number of bands from 4 to {MOST_BANDS}.",
+            )
+        if self.continuum and self.resample:
+            raise InvalidInputError(
+                "a continuum is of whole spectra, not of a few bands", "Leave --continuum or --resample out."
+            )
+        if self.kind == EMIT_KIND and (self.dilate_m or self.classes != DEFAULT_CLASSES):
+            raise InvalidInputError(
+                "--mask and --dilate are of Sentinel-2's scene classes", "EMIT's own flags of clouds mask its spectra."
             )
 
     @classmethod
@@ -168,6 +206,11 @@ class FeatureSpec:
             "harmonic": (str(self.order),),
             "percentiles": tuple(f"{p:g}" for p in self.percentiles),
             "statistics": tuple(name.lower() for name in self.indices),
+            EMIT_KIND: (
+                *([self.view] if self.view != "best" else []),
+                *([self.resample] if self.resample else []),
+                *(["continuum"] if self.continuum else []),
+            ),
         }.get(self.kind, ())
         return "-".join((self.kind, *(parts if len(parts) <= MOST_NAMED else [str(len(parts))])))
 
@@ -176,7 +219,10 @@ class FeatureSpec:
         if len(self.percentiles) > MOST_NAMED or (self.kind == "statistics" and len(self.indices) > MOST_NAMED):
             return False
         named = self.indices if self.kind == "statistics" else ()
-        return self == FeatureSpec(self.kind, self.window_days, self.order, indices=named, percentiles=self.percentiles)
+        spectra = {"view": self.view, "resample": self.resample, "continuum": self.continuum}
+        return self == FeatureSpec(
+            self.kind, self.window_days, self.order, indices=named, percentiles=self.percentiles, **spectra
+        )
 
     @classmethod
     def parse(cls, name: str) -> FeatureSpec:
@@ -195,11 +241,13 @@ class FeatureSpec:
             return cls("percentiles", percentiles=tuple(float(part) for part in found[1][1:].split("-")))
         if found := re.fullmatch(r"statistics((?:-[a-z]+)+)", name):
             return cls("statistics", indices=tuple(found[1][1:].split("-")))
+        if found := re.fullmatch(r"emit(?:-(median|mean))?(?:-(sentinel-2|\d+))?(-continuum)?", name):
+            return cls(EMIT_KIND, view=found[1] or "best", resample=found[2] or "", continuum=bool(found[3]))
         if name == "annual-median":
             return cls("annual-median")
         raise InvalidInputError(
             f"{name!r} does not name features with default options",
-            "Such names are median-5d, annual-median, geomedian-30d, percentiles-10-90, statistics-ndvi, harmonic-2.",
+            "Such names are median-5d, annual-median, geomedian-30d, percentiles-10-90, statistics-ndvi, harmonic-2, emit.",
         )
 
     @staticmethod
@@ -237,8 +285,9 @@ class FeatureSpec:
         return classes
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all options, JSON-ready."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        """Return all options, JSON-ready; those of spectra only where they are (digests of others stay as they were)."""
+        names = [field.name for field in fields(self) if self.kind == EMIT_KIND or field.name not in OF_SPECTRA]
+        values = {name: getattr(self, name) for name in names}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
@@ -252,6 +301,7 @@ class FeatureSpec:
         """
         names = {field.name for field in fields(cls)}
         values = {"percentiles": DEFAULT_PERCENTILES, **values}  # before there were any, none was written
+        values = {name: getattr(cls, name) for name in OF_SPECTRA} | dict(values)
         if set(values) != names:
             raise InvalidInputError(f"a feature specification has the fields {sorted(names)}, not {sorted(values)}")
         try:
@@ -264,6 +314,9 @@ class FeatureSpec:
                 int(values["dilate_m"]),
                 tuple(str(name) for name in values["indices"]),
                 tuple(float(p) for p in values["percentiles"]),
+                str(values["view"]),
+                str(values["resample"]),
+                bool(values["continuum"]),
             )
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"damaged feature specification {dict(values)} ({error})") from error
@@ -285,7 +338,18 @@ class FeatureSpec:
             return tuple(f"p{p:g}" for p in self.percentiles)
         if self.kind == "statistics":
             return STATISTICS
+        if self.kind == EMIT_KIND:
+            return self.spectral_bands
         return tuple(day.isoformat() for day in self.window_starts(season))
+
+    @property
+    def spectral_bands(self) -> tuple[str, ...]:
+        """Labels of the bands of spectra: wavelengths in nm, Sentinel-2's names, or numbers."""
+        if self.resample == LIKE_SENTINEL2:
+            return tuple(band.name for band in SENTINEL2.bands)
+        if self.resample:
+            return tuple(f"b{number:03d}" for number in range(int(self.resample)))
+        return tuple(f"{nm:g}" for nm, good in zip(WAVELENGTHS_NM, GOOD, strict=True) if good)
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.domain.feature_spec import IN_WINDOWS
+from cropcube.domain.feature_spec import EMIT_KIND, IN_WINDOWS
 from cropcube.errors import InvalidInputError
 from cropcube.features.on_device import reduce_on_device
+from cropcube.features.spectra import SPECTRUM
 from cropcube.kernels import (
     Reflectance,
     clear_pixels,
@@ -42,6 +43,7 @@ ARRAY_OF = {
     "percentiles": PERCENTILE,
     "statistics": STATISTIC,
     "harmonic": COEFFICIENT,
+    EMIT_KIND: SPECTRUM,
 }
 """The array that a classifier reads, by the features' kind."""
 REVISION = 5

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.cube.layout import ArraySpec, StoreSpec, feature_array
-from cropcube.domain.feature_spec import STATISTICS, FeatureSpec
+from cropcube.domain.emit import EMIT
+from cropcube.domain.feature_spec import EMIT_KIND, STATISTICS, FeatureSpec
 from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
 from cropcube.features.compute import (
@@ -23,6 +24,7 @@ from cropcube.features.compute import (
     index_resolutions,
     resolutions_of,
 )
+from cropcube.features.spectra import spectra_store_spec
 
 if TYPE_CHECKING:
     from datetime import date
@@ -49,6 +51,8 @@ def feature_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_p
     InvalidInputError
         If an index is unknown or needs a band that the sensor does not have.
     """
+    if spec.kind == EMIT_KIND:
+        return spectra_store_spec(spec, season, tile_px, {"sensor": EMIT.name, SPEC_ATTR: spec.as_dict()})
     bands = {m: sensor.bands_at(m) for m in sensor.resolutions if sensor.bands_at(m)}
     indices = index_resolutions(spec, bands)
     arrays: list[ArraySpec] = []

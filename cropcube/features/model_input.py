@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from cropcube.domain.feature_spec import REAL_VALUED
+from cropcube.domain.feature_spec import EMIT_KIND, REAL_VALUED
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import Scaling
 from cropcube.domain.sensor import REFLECTANCE_SCALE
@@ -39,6 +39,7 @@ GAP_RULES = {
     "percentiles": "none needed",
     "statistics": "none; pixels where an index has no value are left out",
     "harmonic": "none; pixels without a fit are left out",
+    EMIT_KIND: "bands that were not seen are interpolated; pixels that EMIT never saw clear are left out",
 }
 
 
@@ -50,6 +51,8 @@ def input_bands(spec: FeatureSpec, sensor: Sensor) -> dict[str, int]:
     InvalidInputError
         If an index is unknown or needs a band that the sensor does not have.
     """
+    if spec.kind == EMIT_KIND:
+        return {"reflectance": FINEST_M}  # as `EmitFeatures` gives it; the spectrum is what the steps go along
     if spec.kind != "statistics":
         return {band.name: band.resolution_m for band in sensor.bands}
     found = index_resolutions(spec, {m: sensor.bands_at(m) for m in sensor.resolutions})

@@ -14,6 +14,7 @@ from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.errors import ModelMismatchError
 from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste
 from cropcube.features.compute import CLEAR_COUNT, indices_at, reduce_time, resolutions_read
+from cropcube.features.spectra import SPECTRUM, EmitFeatures
 from cropcube.kernels.device import CPU
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ class StoredFeatures:
         resolution_m = min(r for name, r in self.store.arrays if name == CLEAR_COUNT)
         counts = self.store.read(box.lattice.name, CLEAR_COUNT, box.at(resolution_m))
         return self.read(layout, box), counts
+
+
+def stored_source(store: Store) -> FeatureSource:
+    """Return the features of a store."""
+    return EmitFeatures(store) if SPECTRUM in {name for name, _ in store.arrays} else StoredFeatures(store)
 
 
 class Observing(Protocol):
@@ -286,6 +292,9 @@ def check_store(store: Store, layout: InputLayout) -> None:
     ModelMismatchError
         Naming the array, bands or steps that do not fit.
     """
+    if layout.array == SPECTRUM:
+        _check_spectra(store, layout)
+        return
     for resolution_m in sorted(set(layout.resolutions_m)):
         there = (layout.array, resolution_m) in store.arrays
         known = tuple(map(str, store.labels(layout.band_dimension, resolution_m))) if there else ()
@@ -301,3 +310,12 @@ def check_store(store: Store, layout: InputLayout) -> None:
                 f"{store.path} has {steps} steps, the model takes {len(layout.series_steps)}",
                 "A model needs a season of the same length in windows of the same length.",
             )
+
+
+def _check_spectra(store: Store, layout: InputLayout) -> None:
+    held = next((spec.leading[0][1] for (name, _), spec in store.arrays.items() if name == SPECTRUM), 0)
+    if held != len(layout.series_steps):
+        raise ModelMismatchError(
+            f"{store.path} has spectra of {held} bands, the model takes {len(layout.series_steps)}",
+            f"The model takes {layout.feature}.",
+        )

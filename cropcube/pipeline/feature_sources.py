@@ -14,7 +14,7 @@ import numpy as np
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.errors import InvalidInputError, MissingError, UsageError
-from cropcube.features.source import CubeObserving, MadeFeatures, StoredFeatures, TileObserving
+from cropcube.features.source import CubeObserving, MadeFeatures, stored_source, TileObserving
 from cropcube.kernels.device import CPU
 from cropcube.observations.choose import reader_for
 from cropcube.observations.season import Ground, observe_season
@@ -187,7 +187,7 @@ def whole_source(
             f"{project.root} has no features {spec.name}, which the model takes",
             f"Run `{features_command(spec)}` first, or use --from cube or --from catalog.",
         )
-    return StoredFeatures(Store.open(path, threads=threads))
+    return stored_source(Store.open(path, threads=threads))
 
 
 def _check_cube(project: Project) -> None:

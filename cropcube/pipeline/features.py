@@ -13,7 +13,8 @@ from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.observed import read_observations
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import IN_WINDOWS, FeatureSpec
+from cropcube.domain.emit import EMIT
+from cropcube.domain.feature_spec import EMIT_KIND, IN_WINDOWS, FeatureSpec
 from cropcube.domain.lattice import FINEST_M, Tile
 from cropcube.domain.sensor import NOT_ACQUIRED
 from cropcube.errors import InvalidInputError, MissingError
@@ -29,9 +30,10 @@ from cropcube.features.compute import (
 )
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.builds import Builds, features_digest
+from cropcube.pipeline.emit_features import write_spectra
 from cropcube.pipeline.features_memory import tile_memory_bytes
 from cropcube.pipeline.provenance import BUILDS
-from cropcube.pipeline.sources import CUBE, refuse_damaged
+from cropcube.pipeline.sources import CUBE, CUBE_EMIT, command_of, refuse_damaged
 from cropcube.pipeline.stage import DONE, StageSummary, StageTask, StageWork, TaskResult, run_stage
 from cropcube.run.options import RunOptions
 
@@ -132,7 +134,7 @@ def features(
     spec = (options or FeaturesOptions()).spec
     layout = feature_store_spec(spec, project.spec.season, project.spec.sensor, project.spec.tile_px)
     tasks, incomplete = plan_features(project, spec)
-    refuse_damaged(project, CUBE)
+    refuse_damaged(project, CUBE_EMIT if spec.kind == EMIT_KIND else CUBE)
     ledger = Ledger(project.ledger_path)
     path, prefix = project.features_path(spec.name), f"{STAGE}/{spec.name}"
     if not Store.exists(path):
@@ -155,10 +157,12 @@ def plan_features(project: Project, spec: FeatureSpec) -> tuple[list[StageTask],
     MissingError
         If nothing was built.
     """
-    if not Store.exists(project.cube_path):
-        raise MissingError(f"{project.root} has no cube yet", "Run `cropcube build` first.")
-    builds = Builds.done(project)
-    return list(_tasks(project, Store.open(project.cube_path), spec, builds)), builds.incomplete
+    seen = project.seen_by(EMIT) if spec.kind == EMIT_KIND else project
+    if not Store.exists(seen.cube_path):
+        command = command_of(project, seen.cube_path.stem)
+        raise MissingError(f"{project.root} has no {seen.cube_path.stem} yet", f"Run `{command}` first.")
+    builds = Builds.done(seen)
+    return list(_tasks(seen, Store.open(seen.cube_path), spec, builds)), builds.incomplete
 
 
 def _tasks(project: Project, cube: Store, spec: FeatureSpec, builds: Builds) -> Iterator[StageTask]:
@@ -188,6 +192,8 @@ def _write(project: Project, task: StageTask) -> TaskResult:
     """Reduce one tile, one resolution after the other, so that only one is in memory."""
     payload: TilePayload = task.payload
     tile, spec = payload.tile, payload.spec
+    if spec.kind == EMIT_KIND:
+        return write_spectra(project, task)
     cube = Store.open(project.cube_path, threads=task.threads)
     store = Store.open(project.features_path(spec.name), writable=True, threads=task.threads)
     bands = {m: project.spec.sensor.bands_at(m) for m in project.spec.sensor.resolutions}
@@ -275,6 +281,12 @@ def _notes(project: Project, spec: FeatureSpec) -> tuple[str, ...]:
 
 def _never_clear(project: Project, spec: FeatureSpec, made: list[Mapping[str, Any]]) -> InvalidInputError:
     days = max((details.get("days", 0) for details in made), default=0)
+    if spec.kind == EMIT_KIND:
+        return InvalidInputError(
+            f"no clear spectrum exists: EMIT saw no cell of {project.spec.region.name} without a cloud on any of up to "
+            f"{days} days of the season {project.spec.season}",
+            "Build a longer season, or search again. The store holds no data, which is right.",
+        )
     kept = ",".join(map(str, spec.classes))
     dilation = f" and {spec.dilate_m} m of dilation" if spec.dilate_m else ""
     return InvalidInputError(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cropcube.cube.layout import tile_side
-from cropcube.domain.feature_spec import IN_WINDOWS, REAL_VALUED
+from cropcube.domain.feature_spec import EMIT_KIND, IN_WINDOWS, REAL_VALUED
 from cropcube.features.cells import cell_px
 from cropcube.features.compute import index_resolutions, indices_at, resolutions_of, resolutions_read
 from cropcube.features.layout import feature_store_spec
+from cropcube.pipeline.emit_features import strip_memory_bytes
 
 if TYPE_CHECKING:
     from cropcube.domain.feature_spec import FeatureSpec
@@ -29,6 +30,7 @@ FEATURE_COMPRESSION = {
     "percentiles": 1.5,
     "statistics": 1.4,
     "harmonic": 1.2,
+    EMIT_KIND: 1.1,
 }
 """Bytes before over after, by kind, of the sample's pixels: measured by benchmarks/bench_verbs.py."""
 SHORT_WINDOW_DAYS, SHORT_WINDOW_COMPRESSION = 6, 2.9
@@ -50,6 +52,8 @@ def tile_memory_bytes(spec: FeatureSpec, season: Season, sensor: Sensor, tile: T
         Days present.
     """
     steps = len(spec.steps(season))
+    if spec.kind == EMIT_KIND:
+        return PROCESS_BYTES + strip_memory_bytes(days, tile, steps)
     share = (cell_px(tile.tile_px) / tile.tile_px) ** 2
     bands = {m: sensor.bands_at(m) for m in sensor.resolutions if sensor.bands_at(m)}
     pixels = {m: tile.box(m).height * tile.box(m).width for m in bands}

@@ -104,5 +104,8 @@ def features_command(spec: FeatureSpec) -> str:
     words += ["--ridge", f"{spec.ridge:g}"] if spec.ridge else []
     words += ["--mask", "scl:" + ",".join(map(str, spec.classes))] if spec.classes != DEFAULT_CLASSES else []
     words += ["--dilate", str(spec.dilate_m)] if spec.dilate_m else []
+    words += ["--view", spec.view] if spec.view != "best" else []
+    words += ["--resample", spec.resample] if spec.resample else []
+    words += ["--continuum"] if spec.continuum else []
     words += [word for name in spec.indices for word in ("--index", name)]
     return " ".join(words)

@@ -17,7 +17,7 @@ from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError
 from cropcube.features.layout import feature_spec_of
 from cropcube.features.model_input import InputLayout
-from cropcube.features.source import StoredFeatures, check_store
+from cropcube.features.source import stored_source, check_store
 from cropcube.pipeline.feature_sources import FEATURES, contents_under, whole_source
 from cropcube.pipeline.labels import WITHOUT_PLACE, grouped, grouped_rows, read_labels
 from cropcube.pipeline.sources import open_source, refuse_damaged
@@ -82,7 +82,7 @@ def of_project(project: Project, options: TrainOptions) -> TrainingSet:
     season = project.spec.season
     window = window_of(options.model_window, spec, season, project.spec.region.geometry.centroid.y)
     layout = InputLayout.of(spec, season, project.spec.sensor, window)
-    if isinstance(features, StoredFeatures):
+    if isinstance(features, stored_source):
         check_store(features.store, layout)
     legend = read_legend(options.legend)
     labels = read_labels(options.labels, legend, project.spec)
@@ -188,7 +188,7 @@ def _features(project: Project, options: TrainOptions) -> tuple[FeatureSpec, Fea
     if options.origin == FEATURES:
         refuse_damaged(project, options.feature)
         store = open_source(project, options.feature)
-        return feature_spec_of(store), StoredFeatures(store)
+        return feature_spec_of(store), stored_source(store)
     path = project.features_path(options.feature)
     spec = feature_spec_of(Store.open(path)) if Store.exists(path) else FeatureSpec.parse(options.feature)
     return spec, whole_source(project, spec, options.origin, options.fit.threads)

@@ -32,7 +32,7 @@ def features(
         typer.Option(
             "--kind",
             metavar="KIND",
-            help="median, annual-median, geomedian, percentiles, statistics or harmonic.",
+            help="median, annual-median, geomedian, percentiles, statistics, harmonic or emit.",
         ),
     ] = "median",
     window: Annotated[
@@ -62,6 +62,17 @@ def features(
         str | None,
         typer.Option("--percentiles", metavar="P,P,...", help="Of percentiles: which (10,25,50,75,90)."),
     ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option("--view", metavar="VIEW", help="Of emit: best, median or mean of a season's acquisitions (best)."),
+    ] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option("--resample", metavar="BANDS", help="Of emit: sentinel-2, or a number of broader bands."),
+    ] = None,
+    continuum: Annotated[
+        bool, typer.Option("--continuum", help="Of emit: spectra divided by their continuum.")
+    ] = False,
     dry_run: DryRunOption = False,
     region: PlannedRegionOption = None,
     season: PlannedSeasonOption = None,
@@ -81,7 +92,10 @@ def features(
     from cropcube.pipeline.features_estimate import dry_run_features
     from cropcube.pipeline.planning import Planning
 
-    own = {"window": window, "order": order, "ridge": ridge, "index": index or None, "percentiles": percentiles}
+    own = {
+        "window": window, "order": order, "ridge": ridge, "index": index or None, "percentiles": percentiles,
+        "view": view, "resample": resample, "continuum": continuum or None,
+    }  # fmt: skip
     spec = FeatureSpec.of_words(kind, mask, dilate, own)
     run = run_options(cluster, workers, memory_limit, quiet, device)
     planning = Planning.of_words(dry_run, region, season, rates)
