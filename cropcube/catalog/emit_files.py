@@ -42,31 +42,30 @@ class FileFacts:
 def granule_items(folder: Path) -> Iterator[Mapping[str, Any]]:
     """Yield an item without geometry for every granule in a folder and below, and one for every other netCDF file.
 
-    Files of one granule are found together by their names, wherever they lie; of two copies the first path counts.
+    The files of a granule are those of its name that lie in one folder, as readers look for them.
 
     Raises
     ------
     MissingError
         If the folder has no netCDF file.
     """
-    granules: dict[str, dict[str, str]] = {}
-    versions: dict[str, str] = {}
+    granules: dict[tuple[str, Path], dict[str, str]] = {}
+    collections: dict[str, str] = {}
     for path in sorted(folder.rglob("*.nc")):
         name = FileName.parse(path.name)
-        if name is None:
-            granules[path.name] = {"file": str(path)}
-        else:
-            granules.setdefault(name.granule, {}).setdefault(name.label, str(path))
-            versions[name.granule] = name.version
+        identity, label = (path.name, "file") if name is None else (name.granule, name.label)
+        granules.setdefault((identity, path.parent), {})[label] = str(path)
+        if name is not None:
+            collections[identity] = f"EMITL2ARFL_{name.version}"
     if not granules:
         raise MissingError(
             f"{folder} has neither a catalog.json nor an EMIT file (EMIT_L2A_RFL_*.nc)",
             "Give the folder that the granules were downloaded to.",
         )
-    for identity, files in sorted(granules.items()):
+    for (identity, _), files in sorted(granules.items()):
         yield {
             "id": identity,
-            "collection": f"EMITL2ARFL_{versions[identity]}" if identity in versions else "",
+            "collection": collections.get(identity, ""),
             "properties": {},
             "assets": {label: {"href": path} for label, path in files.items()},
         }

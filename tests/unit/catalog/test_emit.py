@@ -292,6 +292,16 @@ def test_of_a_folder_all_that_is_wrong_is_named_and_the_rest_goes_on(folder: Pat
     assert all(next_step for _, next_step in frozen.refusals)
 
 
+def test_a_granule_that_lies_in_two_folders_counts_once(tmp_path: Path) -> None:
+    for copy in ("b", "a"):
+        write_granule(tmp_path / "granules" / copy, NIGHTS[0], HERE)
+    write_granule(tmp_path / "granules" / "c", NIGHTS[0], HERE, ("MASK",))
+    frozen = ask_emit(str(tmp_path / "granules"), tmp_path)
+    (scene,) = frozen.scenes(range(SPRING.days), SPRING)
+    assert {Path(asset.href).parent.name for asset in scene.assets.values()} == {"a"}
+    assert [what for what, _ in frozen.refusals] == [f"granule {scene.id} has no RFL and no RFLUNCERT file beside MASK"]
+
+
 def test_a_folder_within_the_project_can_be_moved_with_it(tmp_path: Path) -> None:
     write_granule(tmp_path / "here" / "granules", NIGHTS[0], HERE)
     ask_emit(str(tmp_path / "here" / "granules"), tmp_path / "here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import re
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ import pytest
 from cropcube.catalog import fetching
 from cropcube.catalog.earthdata import EarthdataLogin
 from cropcube.catalog.emit import parse_item
-from cropcube.domain.emit import FILES
+from cropcube.catalog.search import SearchRequest, freeze
+from cropcube.domain.emit import EMIT, FILES
+from cropcube.domain.grid import plan_grid
 from cropcube.domain.scene import Asset, Scene
 from cropcube.errors import ReadError
 from cropcube.observations import granule_files, ranges
@@ -23,6 +26,8 @@ from cropcube.observations.granule_files import GranuleFiles
 from cropcube.observations.retry import Retry
 from tests.support.earthdata_server import SIGNATURE, Earthdata, serve_earthdata
 from tests.support.emit_granules import cmr_item, file_name, granule_name, write_granule
+from tests.support.searches import FLANDERS, SPRING
+from tests.support.stac_server import serve
 
 GRANULE = granule_name("20230401T103751")
 BOX = (3.8, 50.5, 4.6, 51.2)
@@ -104,6 +109,22 @@ def test_the_three_files_come_whole_in_pieces_and_only_once(
     assert "T0KEN" not in "".join(str(path.read_bytes()) for path in files.folder.iterdir())
     files.drop(scene)
     assert not list(files.folder.iterdir())
+
+
+def test_from_the_search_over_the_frozen_answer_to_the_files(
+    server: Earthdata, files: GranuleFiles, signed_in: None, tmp_path: Path
+) -> None:
+    item = cmr_item(GRANULE, BOX, base=f"{server.urls['data']}/lp-prod-protected")
+    with serve([item]) as catalog:
+        request = SearchRequest(catalog.url, FLANDERS, SPRING, EMIT)
+        frozen = freeze(request, plan_grid(FLANDERS, 768), tmp_path / "scenes-emit.parquet")
+    (scene,) = pickle.loads(pickle.dumps(frozen)).scenes(range(SPRING.days), SPRING)
+    with files.held(scene, "RFL", "MASK") as held:
+        assert {label: path.read_bytes() for label, path in held.items()} == {
+            label: original(server, label) for label in ("RFL", "MASK")
+        }
+    assert not list(files.folder.iterdir())
+    assert "T0KEN" not in repr((tmp_path / "scenes-emit.parquet").read_bytes())
 
 
 def test_an_account_in_netrc_is_told_to_the_login_alone(server: Earthdata, files: GranuleFiles, scene: Scene) -> None:
