@@ -8,12 +8,21 @@ from cropcube.kernels.masks import clear_mask, clear_pixels
 from cropcube.kernels.median import window_median
 from cropcube.kernels.pack import Rows, pack_samples, take_scaled
 from cropcube.kernels.percentiles import time_percentiles
-from cropcube.kernels.swath import CellGrid, Polynomial, empty_planes, gather_spectra, nearest_pixels
+from cropcube.kernels.swath import (
+    CellGrid,
+    DegreeTable,
+    Polynomial,
+    empty_planes,
+    gather_spectra,
+    nearest_pixels,
+    table_marks,
+)
 from cropcube.kernels.trees import Trees, sum_trees
 
 __all__ = [
     "INDICES",
     "CellGrid",
+    "DegreeTable",
     "Polynomial",
     "Reflectance",
     "Rows",
@@ -30,6 +39,7 @@ __all__ = [
     "pack_samples",
     "spectral_indices",
     "sum_trees",
+    "table_marks",
     "take_scaled",
     "time_percentiles",
     "window_geomedian",
