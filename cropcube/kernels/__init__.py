@@ -20,7 +20,15 @@ from cropcube.kernels.spectral_bands import (
     resample,
     resampling,
 )
-from cropcube.kernels.swath import CellGrid, Polynomial, empty_planes, gather_spectra, nearest_pixels
+from cropcube.kernels.swath import (
+    CellGrid,
+    DegreeTable,
+    Polynomial,
+    empty_planes,
+    gather_spectra,
+    nearest_pixels,
+    table_marks,
+)
 from cropcube.kernels.trees import Trees, sum_trees
 
 __all__ = [
@@ -30,6 +38,7 @@ __all__ = [
     "Acquisitions",
     "CellGrid",
     "Composite",
+    "DegreeTable",
     "Polynomial",
     "Reflectance",
     "Resampling",
@@ -56,6 +65,7 @@ __all__ = [
     "resampling",
     "spectral_indices",
     "sum_trees",
+    "table_marks",
     "take_scaled",
     "time_percentiles",
     "weighted_mean",

@@ -42,6 +42,16 @@ def nearest_pixels(
     squared: NDArray[np.float64],
     threads: int,
 ) -> None: ...
+def table_marks(
+    frame: NDArray[np.float64],
+    coefficient: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    pixel: NDArray[np.int32],
+    table: NDArray[np.uint8],
+    place: NDArray[np.float64],
+    marks: NDArray[np.uint8],
+    threads: int,
+) -> None: ...
 def window_median(
     reflectance: NDArray[np.uint16],
     valid: NDArray[np.bool_],

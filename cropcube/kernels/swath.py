@@ -62,6 +62,63 @@ class Polynomial:
         return results
 
 
+@dataclass(frozen=True, eq=False)
+class DegreeTable:
+    """Marks on a grid in degrees, rows downwards."""
+
+    marks: NDArray[np.bool_]
+    "(rows, columns)"
+    place: tuple[float, float, float, float]
+    "Left, width of a cell, top, minus its height."
+
+    def at(self, lon_N: NDArray[np.float64], lat_N: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return the marks at places; False outside of the table."""
+        left, width, top, height = self.place
+        east = lon_N - left
+        col, row = np.floor(np.where(east < -180, east + 360, east) / width), np.floor((lat_N - top) / height)
+        inside = (row >= 0) & (row < self.marks.shape[0]) & (col >= 0) & (col < self.marks.shape[1])
+        found = np.zeros(lon_N.shape, bool)
+        found[inside] = self.marks[row[inside].astype(np.int64), col[inside].astype(np.int64)]
+        return found
+
+
+def table_marks(
+    pixel_YX: NDArray[np.int32], grid: CellGrid, degrees: Polynomial, table: DegreeTable, threads: int = 1
+) -> NDArray[np.bool_]:
+    """Return what a table has at the centres of cells, False for those that hold no pixel.
+
+    Parameters
+    ----------
+    pixel_YX
+        What `nearest_pixels` found; negative = none.
+    grid
+        The cells.
+    degrees
+        From x and y to longitude and latitude.
+    table
+        Where to look.
+    threads
+        Threads to share the rows among: the caller's budget. Any number gives the same.
+
+    Raises
+    ------
+    InvalidInputError
+        If a type or shape does not fit.
+    """
+    check_array("pixel_YX", pixel_YX, "int32", 2)
+    check_array("table.marks", table.marks, "bool", 2)
+    marks = np.empty(pixel_YX.shape, np.uint8)
+    try:
+        _native.table_marks(
+            degrees.frame, degrees.coefficient_RUV, np.array([grid.left, grid.top, grid.size], np.float64),
+            np.ascontiguousarray(pixel_YX), np.ascontiguousarray(table.marks).view(np.uint8),
+            np.array(table.place, np.float64), marks, threads,
+        )  # fmt: skip
+    except ValueError as error:
+        raise InvalidInputError(f"cells {pixel_YX.shape} cannot be looked up ({error})") from None
+    return marks.view(np.bool_)
+
+
 def nearest_pixels(
     x_N: NDArray[np.float64], y_N: NDArray[np.float64], grid: CellGrid, reach: float, threads: int = 1
 ) -> NDArray[np.int32]:

@@ -8,7 +8,7 @@ The table says which cells are filled: those it has no pixel of its own for, onl
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import numpy as np
 from pyproj import Transformer
 
 from cropcube.errors import InvalidInputError
-from cropcube.kernels import CellGrid, Polynomial, nearest_pixels
+from cropcube.kernels import CellGrid, DegreeTable, Polynomial, nearest_pixels, table_marks
 from cropcube.observations.emit_granule import AGAIN, LOCATION, fill_of, opened
 
 if TYPE_CHECKING:
@@ -76,23 +76,23 @@ def ortho_index(header: EmitHeader, box: PixelBox, threads: int = 1) -> OrthoInd
     """
     if box.resolution_m != RESOLUTION_M:
         raise InvalidInputError(f"cells of {box.resolution_m} m; EMIT is laid on cells of {RESOLUTION_M} m")
+    lon_N, lat_N = degrees(header)
     with ThreadPoolExecutor(1) as beside:  # the table is decoded while pixels are placed
-        window = _table_window(header, box)
-        negative = beside.submit(read_negative, header, window)
-        x_N, y_N = places(header, box.lattice.epsg, threads)
+        table = beside.submit(_negative_near, header, box)
+        if threads == 1:
+            wait([table])
+        x_N, y_N = places(lon_N, lat_N, box.lattice.epsg, threads)
         left, _, _, top = box.bounds
         grid = CellGrid(left, top, box.resolution_m, box.shape)
         pixel = nearest_pixels(x_N, y_N, grid, REACH * box.resolution_m, threads)
         line, sample = np.divmod(pixel, np.int32(header.samples))
         sample[pixel < 0] = -1
-        row, col = _table_cells(header, box, pixel >= 0, threads)
-        filled = np.zeros(box.shape, bool)
-        filled[pixel >= 0] = _looked_up(negative.result(), row - window[0].start, col - window[1].start)
+        filled = _marked(box, grid, pixel, table.result(), threads)
     return OrthoIndex(box, line, sample, filled)
 
 
-def places(header: EmitHeader, epsg: int, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return x and y in metres of all pixels' centres, line by line; NaN where the granule says none.
+def degrees(header: EmitHeader) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitude and latitude of all pixels' centres, line by line; NaN where the granule says none.
 
     Raises
     ------
@@ -100,16 +100,31 @@ def places(header: EmitHeader, epsg: int, threads: int = 1) -> tuple[NDArray[np.
         If the file is damaged.
     """
     with opened(header.path) as file:
-        lat, lon = (_read_place(file[f"{LOCATION}/{name}"], most) for name, most in (("lat", 90.0), ("lon", 360.0)))
-    known = np.isfinite(lat) & np.isfinite(lon)
-    if not known.any():
-        return lat, lon
-    if np.ptp(lon[known]) > 180:  # the swath crosses the antimeridian
-        lon = np.where(lon < 0, lon + 360, lon)
-    lat[~known] = lon[~known] = np.nan
-    x_N, y_N = _projected(
-        Transformer.from_crs(4326, epsg, always_xy=True).transform, (lon, lat), PLACE_TOLERANCE_M, threads
-    )
+        lon, lat = (_read_place(file[f"{LOCATION}/{name}"], most) for name, most in (("lon", 360.0), ("lat", 90.0)))
+    known = np.isfinite(lon) & np.isfinite(lat)
+    if not known.all():
+        lon[~known] = lat[~known] = np.nan
+    if known.any() and np.nanmax(lon) - np.nanmin(lon) > 180:  # the swath crosses the antimeridian
+        lon[lon < 0] += 360
+    return lon, lat
+
+
+def places(
+    lon_N: NDArray[np.float64], lat_N: NDArray[np.float64], epsg: int, threads: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x and y in metres; NaN where longitude and latitude are.
+
+    Polynomials do it where they are good enough for all of it, which they are for a granule.
+    """
+    if np.isnan(lon_N).all():
+        return lon_N, lat_N
+    transform = Transformer.from_crs(4326, epsg, always_xy=True).transform
+    bounds = np.array([[np.nanmin(lon_N), np.nanmin(lat_N)], [np.nanmax(lon_N), np.nanmax(lat_N)]])
+    polynomial = fit_transform(transform, bounds, PLACE_TOLERANCE_M)
+    if polynomial is not None:
+        x_N, y_N = polynomial(lon_N, lat_N, threads)
+    else:
+        x_N, y_N = np.where(np.isnan(lon_N), np.nan, np.array(transform(lon_N, lat_N)))
     return x_N, y_N
 
 
@@ -117,18 +132,6 @@ def _read_place(dataset: Any, most: float) -> NDArray[np.float64]:
     values = dataset.astype(np.float64)[:].ravel() if dataset.dtype != np.float64 else dataset[:].ravel()
     values[(values == fill_of(dataset)) | ~(np.abs(values) <= most)] = np.nan
     return np.asarray(values)
-
-
-def _projected(
-    transform: Transform, points: tuple[NDArray[np.float64], NDArray[np.float64]], tolerance: float, threads: int
-) -> NDArray[np.float64]:
-    """Return points of a small part of the Earth by another system, (2, N): by polynomials if these are good enough."""
-    low = [float(np.nanmin(values)) for values in points]
-    high = [float(np.nanmax(values)) for values in points]
-    polynomial = fit_transform(transform, np.array([low, high]), tolerance)
-    if polynomial is not None:
-        return polynomial(*points, threads=threads)
-    return np.where(np.isfinite(points[0]), np.array(transform(*points)), np.nan)
 
 
 def fit_transform(transform: Transform, bounds: NDArray[np.float64], tolerance: float) -> Polynomial | None:
@@ -151,10 +154,12 @@ def fit_transform(transform: Transform, bounds: NDArray[np.float64], tolerance: 
         nodes = np.cos(np.pi * (np.arange(powers) + 0.5) / powers)
         u, v = grid(nodes)
         exact = np.array(transform(centre[0] + scale[0] * u, centre[1] + scale[1] * v))
+        if not (np.isfinite(exact).all() and np.isfinite(wanted).all()):
+            return None
         from_nodes = np.linalg.inv(np.vander(nodes, increasing=True))
         table = from_nodes @ exact.reshape(2, powers, powers) @ from_nodes.T
         polynomial = Polynomial(np.column_stack([centre, scale]), np.ascontiguousarray(table))
-        if bool((np.abs(polynomial(*places) - wanted) <= tolerance).all()):  # not so for infinity and NaN
+        if bool((np.abs(polynomial(*places) - wanted) <= tolerance).all()):
             return polynomial
     return None
 
@@ -174,29 +179,25 @@ def _table_window(header: EmitHeader, box: PixelBox) -> tuple[slice, slice]:
     )
 
 
-def _table_cells(
-    header: EmitHeader, box: PixelBox, held: NDArray[np.bool_], threads: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return row and column of the table's cell that the centre of each held cell lies in; outside of it too."""
-    rows, cols = np.nonzero(held)
-    if not len(rows):
-        return rows.astype(np.int32), cols.astype(np.int32)
-    to_degrees = Transformer.from_crs(box.lattice.epsg, 4326, always_xy=True).transform
-    lon, lat = _projected(to_degrees, (box.x_centres()[cols], box.y_centres()[rows]), PLACE_TOLERANCE_DEG, threads)
+def _negative_near(header: EmitHeader, box: PixelBox) -> DegreeTable:
+    """Return the part of the granule's table that a box lies in, marked where entries are negative."""
+    rows, cols = _table_window(header, box)
     left, width, _, top, _, height = header.geotransform
-    lon -= left
-    lon[lon < -180] += 360  # across the antimeridian
-    return np.floor((lat - top) / height).astype(np.int32), np.floor(lon / width).astype(np.int32)
+    place = left + cols.start * width, width, top + rows.start * height, height
+    return DegreeTable(read_negative(header, (rows, cols)), place)
 
 
-def _looked_up(table: NDArray[np.bool_], row: NDArray[np.int32], col: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return entries of a table, False outside of it."""
-    inside = (row >= 0) & (row < table.shape[0]) & (col >= 0) & (col < table.shape[1])
-    if inside.all():
-        return table[row, col]
-    found = np.zeros(len(row), bool)
-    found[inside] = table[row[inside], col[inside]]
-    return found
+def _marked(
+    box: PixelBox, grid: CellGrid, pixel: NDArray[np.int32], table: DegreeTable, threads: int
+) -> NDArray[np.bool_]:
+    """Return which cells hold a pixel where the table is marked at the cell's centre."""
+    to_degrees = Transformer.from_crs(box.lattice.epsg, 4326, always_xy=True).transform
+    left, bottom, right, top = (float(edge) for edge in box.bounds)
+    polynomial = fit_transform(to_degrees, np.array([[left, bottom], [right, top]]), PLACE_TOLERANCE_DEG)
+    if polynomial is not None:
+        return table_marks(pixel, grid, polynomial, table, threads)
+    lon, lat = to_degrees(*np.meshgrid(box.x_centres(), box.y_centres()))
+    return table.at(lon, lat) & (pixel >= 0)
 
 
 def read_negative(header: EmitHeader, window: tuple[slice, slice]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import CROP, legend_of
 from cropcube.domain.model_card import CLASSIFIERS
 from cropcube.errors import InvalidInputError, ModelMismatchError, UsageError
-from cropcube.features.source import StoredFeatures
+from cropcube.features.source import stored_source
 from cropcube.model.checkpoint import load_model, load_samples, read_card
 from cropcube.pipeline.commands import command
 from cropcube.pipeline.evaluate_notes import PIXELS, of_files
@@ -186,7 +186,7 @@ class _Judged:
     def source(self) -> OnGrid:
         """The features that it takes."""
         if self.origin == FEATURES:
-            return OnGrid(StoredFeatures(open_model_features(self.project, self.card)))
+            return OnGrid(stored_source(open_model_features(self.project, self.card)))
         spec = FeatureSpec.from_dict(self.card.feature_spec)
         return OnGrid(whole_source(self.project, spec, self.origin, processors()))
 

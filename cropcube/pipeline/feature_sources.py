@@ -13,6 +13,7 @@ import numpy as np
 
 from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import EMIT_KIND
 from cropcube.errors import InvalidInputError, MissingError, UsageError
 from cropcube.features.source import CubeObserving, MadeFeatures, stored_source, TileObserving
 from cropcube.kernels.device import CPU
@@ -84,6 +85,7 @@ def contents(project: Project, spec: FeatureSpec, origin: str) -> dict[str, Tile
     ReadError
         If something is gone that was written.
     """
+    _check_stored(spec, origin)
     if origin == FEATURES:
         return dict(_recorded(project, spec))
     if origin == CUBE:
@@ -177,6 +179,7 @@ def whole_source(
     ReadError
         If something of the cube is gone that was written.
     """
+    _check_stored(spec, origin)
     if origin == CUBE:
         _check_cube(project)
         cube = Store.open(project.cube_path, threads=threads)
@@ -188,6 +191,12 @@ def whole_source(
             f"Run `{features_command(spec)}` first, or use --from cube or --from catalog.",
         )
     return stored_source(Store.open(path, threads=threads))
+
+
+def _check_stored(spec: FeatureSpec, origin: str) -> None:
+    """Refuse features that are taken from their store alone."""
+    if spec.kind == EMIT_KIND and origin != FEATURES:
+        raise UsageError(f"{spec.name} is not made on the way from the {origin}", "Leave --from out: it is read as stored.")
 
 
 def _check_cube(project: Project) -> None:

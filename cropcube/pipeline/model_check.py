@@ -8,7 +8,8 @@ import numpy as np
 
 from cropcube.cube.ledger import digest
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.emit import EMIT
+from cropcube.domain.feature_spec import EMIT_KIND, FeatureSpec
 from cropcube.domain.model_window import ModelWindow
 from cropcube.domain.words import counted
 from cropcube.errors import CropcubeError, MissingError, ModelMismatchError
@@ -35,7 +36,7 @@ def check_fit(project: Project, card: ModelCard, model_path: Location) -> InputL
         If sensor, bands, scaling, steps or the options of the features differ.
     """
     spec = FeatureSpec.from_dict(card.feature_spec)
-    sensor = project.spec.sensor
+    sensor = EMIT if spec.kind == EMIT_KIND else project.spec.sensor
     make = f"`cropcube train --features {spec.name} --labels FILE` makes a model that fits this project."
     if card.sensor != sensor.name:
         raise ModelMismatchError(f"{model_path} is a model for {card.sensor}, the project has {sensor.name}", make)
@@ -46,7 +47,7 @@ def check_fit(project: Project, card: ModelCard, model_path: Location) -> InputL
             f"{model_path} takes the bands {' '.join(card.bands)}; the project has no {' '.join(lacking)}", make
         )
     largest = max(np.abs(card.scaling.mean).max(), np.max(card.scaling.deviation))
-    if spec.kind != "statistics" and largest < FRACTION:
+    if spec.kind not in ("statistics", EMIT_KIND) and largest < FRACTION:
         raise ModelMismatchError(
             f"{model_path} scales reflectance as a fraction (values of about {largest:.2g}); here it is x 10000", make
         )

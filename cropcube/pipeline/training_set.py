@@ -9,7 +9,8 @@ import numpy as np
 
 from cropcube.cube.ledger import digest
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.emit import EMIT
+from cropcube.domain.feature_spec import EMIT_KIND, FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import LabelSource, SplitRecord
 from cropcube.domain.model_window import window_of
@@ -17,7 +18,8 @@ from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError
 from cropcube.features.layout import feature_spec_of
 from cropcube.features.model_input import InputLayout
-from cropcube.features.source import stored_source, check_store
+from cropcube.features.source import StoredFeatures, check_store, stored_source
+from cropcube.features.spectra import EmitFeatures
 from cropcube.pipeline.feature_sources import FEATURES, contents_under, whole_source
 from cropcube.pipeline.labels import WITHOUT_PLACE, grouped, grouped_rows, read_labels
 from cropcube.pipeline.sources import open_source, refuse_damaged
@@ -82,7 +84,7 @@ def of_project(project: Project, options: TrainOptions) -> TrainingSet:
     season = project.spec.season
     window = window_of(options.model_window, spec, season, project.spec.region.geometry.centroid.y)
     layout = InputLayout.of(spec, season, project.spec.sensor, window)
-    if isinstance(features, stored_source):
+    if isinstance(features, StoredFeatures | EmitFeatures):
         check_store(features.store, layout)
     legend = read_legend(options.legend)
     labels = read_labels(options.labels, legend, project.spec)
@@ -96,7 +98,8 @@ def of_project(project: Project, options: TrainOptions) -> TrainingSet:
         {**labels.laid.dropped, **dropped, **_undealt(placeless, left_out)},
         labels.laid.features, options.labels.rules.as_dict(),
     )  # fmt: skip
-    origin = Origin(project.spec.sensor.name, project.spec.region.name, str(project.spec.season), project.spec.digest)
+    sensor = EMIT if spec.kind == EMIT_KIND else project.spec.sensor
+    origin = Origin(sensor.name, project.spec.region.name, str(project.spec.season), project.spec.digest)
     unfinished = tuple(place for place, tile in tiles.items() if tile.unfinished)
     features_digest = digest(*(tile.digest for tile in tiles.values()))
     return TrainingSet(origin, spec, samples, source, split, left_out, features_digest, unfinished, (), window)

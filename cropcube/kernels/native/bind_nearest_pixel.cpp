@@ -36,6 +36,22 @@ void nearest_pixels(Input<double, 1> x, Input<double, 1> y, double left, double 
     });
 }
 
+void table_marks(Input<double, 2> frame, Input<double, 3> coefficient, Input<double, 1> grid,
+                 Input<std::int32_t, 2> pixel, Input<std::uint8_t, 2> table, Input<double, 1> place,
+                 Output<std::uint8_t, 2> marks, std::size_t threads) {
+    const std::size_t powers = coefficient.shape(1), rows = pixel.shape(0), cols = pixel.shape(1);
+    if (frame.shape(0) != 2 || frame.shape(1) != 2 || coefficient.shape(0) != 2 || coefficient.shape(2) != powers ||
+        powers < 1 || powers > MOST_POWERS || grid.shape(0) != 3 || place.shape(0) != 4 || marks.shape(0) != rows ||
+        marks.shape(1) != cols) {
+        throw nb::value_error("shapes do not fit");
+    }
+    const Polynomial degrees{coefficient.data(), powers, {frame(0, 0), frame(1, 0)}, {frame(0, 1), frame(1, 1)}};
+    const TableMarks work{degrees, grid(0), grid(1), grid(2), rows, cols, pixel.data(), table.data(),
+                          table.shape(0), table.shape(1), place(0), place(1), place(2), place(3), marks.data()};
+    nb::gil_scoped_release release;
+    share(rows, threads, [&](std::size_t, std::size_t row) { mark_row(work, row); });
+}
+
 }  // namespace
 
 void bind_nearest_pixel(nb::module_& module) {
@@ -47,6 +63,10 @@ void bind_nearest_pixel(nb::module_& module) {
                nb::arg("top"), nb::arg("size"), nb::arg("reach"), nb::arg("pixel").noconvert(),
                nb::arg("squared").noconvert(), nb::arg("threads"),
                "Write which pixel lies nearest to each cell of a grid (rows, cols).");
+    module.def("table_marks", &table_marks, nb::arg("frame").noconvert(), nb::arg("coefficient").noconvert(),
+               nb::arg("grid").noconvert(), nb::arg("pixel").noconvert(), nb::arg("table").noconvert(),
+               nb::arg("place").noconvert(), nb::arg("marks").noconvert(), nb::arg("threads"),
+               "Write what a table in degrees has at the centres of a grid's cells.");
 }
 
 }  // namespace cropcube

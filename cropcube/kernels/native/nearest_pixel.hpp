@@ -9,7 +9,7 @@
 
 namespace cropcube {
 
-constexpr std::size_t POINTS_TOGETHER = 64;
+constexpr std::size_t MOST_POWERS = 16, POINTS_TOGETHER = 64;
 
 struct Polynomial {
     const double* coefficient;  // (2, powers, powers): of u^i v^j for either result; only i + j < powers counts
@@ -83,6 +83,53 @@ inline void find_nearest(const NearestPixel& work, std::size_t begin, std::size_
                 }
             }
         }
+    }
+}
+
+struct TableMarks {
+    Polynomial degrees;          // from x and y of the grid to the table's two axes
+    double left, top, size;      // of the grid
+    std::size_t rows, cols;
+    const std::int32_t* pixel;   // (rows, cols) cells with none are not looked up
+    const std::uint8_t* table;   // (table_rows, table_cols)
+    std::size_t table_rows, table_cols;
+    double table_left, table_width, table_top, table_height;
+    std::uint8_t* marks;         // (rows, cols)
+};
+
+// Looks the centres of a row of cells up. y is the same along it, so that powers of u are all that is left.
+inline void mark_row(const TableMarks& work, std::size_t row) {
+    const Polynomial& degrees = work.degrees;
+    double power[2][MOST_POWERS];
+    const double y = work.top - (static_cast<double>(row) + 0.5) * work.size;
+    const double v = (y - degrees.centre[1]) / degrees.scale[1];
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+        for (std::size_t i = 0; i < degrees.powers; ++i) {
+            const double* table = degrees.coefficient + (axis * degrees.powers + i) * degrees.powers;
+            double sum = 0;
+            for (std::size_t j = degrees.powers - i; j-- > 0;) sum = sum * v + table[j];
+            power[axis][i] = sum;
+        }
+    }
+    for (std::size_t col = 0; col < work.cols; ++col) {
+        const std::size_t cell = row * work.cols + col;
+        work.marks[cell] = 0;
+        if (work.pixel[cell] < 0) continue;
+        const double x = work.left + (static_cast<double>(col) + 0.5) * work.size;
+        const double u = (x - degrees.centre[0]) / degrees.scale[0];
+        double place[2] = {0, 0};
+        for (std::size_t i = degrees.powers; i-- > 0;) {
+            place[0] = place[0] * u + power[0][i];
+            place[1] = place[1] * u + power[1][i];
+        }
+        double east = place[0] - work.table_left;
+        if (east < -180) east += 360;  // across the antimeridian
+        const double down = (place[1] - work.table_top) / work.table_height, across = east / work.table_width;
+        if (!(down >= 0 && across >= 0 && down < static_cast<double>(work.table_rows) &&
+              across < static_cast<double>(work.table_cols))) {
+            continue;
+        }
+        work.marks[cell] = work.table[static_cast<std::size_t>(down) * work.table_cols + static_cast<std::size_t>(across)];
     }
 }
 

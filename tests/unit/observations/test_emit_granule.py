@@ -55,8 +55,7 @@ def test_a_granule_says_what_it_is(tmp_path, files, lines):
     np.testing.assert_array_equal(header.fwhm_nm, widths[chosen(12)])
     np.testing.assert_array_equal(header.good, good[chosen(12)] == 1)
     assert header.start == datetime(2023, 4, 1, 20, 37, 51, tzinfo=UTC)
-    assert header.geotransform[1::4] == (STEP_DEG, 0.0)
-    assert header.geotransform[5] == -STEP_DEG
+    assert header.geotransform[1::4] == (STEP_DEG, -STEP_DEG)
     assert granule.name == "001_20230401T203751_2309114_002"
     assert granule.uncertainty.name == "EMIT_L2A_RFLUNCERT_001_20230401T203751_2309114_002.nc"
     assert {flag: MASK_BANDS[layer] for flag, layer in granule.flags.items()} == {flag: flag for flag in FLAGS}

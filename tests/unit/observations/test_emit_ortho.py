@@ -17,7 +17,7 @@ from cropcube.errors import InvalidInputError, ReadError
 from cropcube.kernels import CellGrid, nearest_pixels
 from cropcube.observations.emit_granule import open_granule
 from cropcube.observations.emit_lines import block_lines
-from cropcube.observations.emit_ortho import fit_transform, ortho_index, places
+from cropcube.observations.emit_ortho import degrees, fit_transform, ortho_index, places
 from cropcube.observations.emit_sweep import Seen, SweepOptions, sweep
 from tests.support.emit import FILL, Files, Swath, masks, spectra, uncertainties, write_granule
 
@@ -108,6 +108,14 @@ def test_filled_cells_are_those_of_the_table(made):
     np.testing.assert_array_equal(index.filled, wanted)
 
 
+def test_projecting_each_place_by_itself_gives_the_same(made, monkeypatch):
+    granule, index, _ = made
+    monkeypatch.setattr("cropcube.observations.emit_ortho.POWERS", ())
+    exact = ortho_index(granule.header, index.box)
+    for name in ("line", "sample", "filled"):
+        np.testing.assert_array_equal(getattr(exact, name), getattr(index, name))
+
+
 def test_an_index_of_a_part_is_a_part_of_the_index(made):
     granule, index, tiles = made
     for tile in tiles[::3]:
@@ -143,12 +151,23 @@ def test_a_swath_over_the_antimeridian(tmp_path):
 def test_places_are_those_of_the_projection(made):
     granule, _, _ = made
     lat, lon = SWATH.location()
-    x, y = places(granule.header, ZONE.epsg)
+    x, y = places(*degrees(granule.header), ZONE.epsg)
     there = lat.ravel() != FILL
     wanted = Transformer.from_crs(4326, ZONE.epsg, always_xy=True).transform(lon.ravel()[there], lat.ravel()[there])
     np.testing.assert_allclose([x[there], y[there]], wanted, rtol=0, atol=1e-5)
     assert np.isnan(x[~there]).all()
     assert np.isnan(y[~there]).all()
+
+
+def test_a_swath_without_any_place_shows_nothing(tmp_path):
+    path = write_granule(tmp_path, Swath(lines=20, samples=20, bands=3))
+    with h5py.File(path, "r+") as file:
+        file["location/lat"][...] = FILL
+    granule = open_granule(path)
+    tiles, box = tiles_under(Swath(lines=20, samples=20))
+    index = ortho_index(granule.header, box)
+    assert (index.line == -1).all()
+    assert list(sweep(granule, index, tiles)) == []
 
 
 def test_a_transform_that_is_not_smooth_is_not_replaced():
