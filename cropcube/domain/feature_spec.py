@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from cropcube.domain.emit import GOOD, WAVELENGTHS_NM
@@ -48,7 +48,7 @@ FIELD_OF = {
     "continuum": "continuum",
 }
 VIEWS = ("best", "median", "mean")
-"""How one spectrum is made of a season's acquisitions: the one least uncertain, or the middle or weighted mean of all."""
+"""How one spectrum is made of a season's acquisitions: the least uncertain one, or the median or mean of all."""
 LIKE_SENTINEL2, MOST_BANDS = "sentinel-2", 150
 REAL_VALUED = ("statistics", "harmonic", EMIT_KIND)
 """Kinds whose values are real numbers, NaN where there is none; those of the others are integers, 0 where there is
@@ -146,7 +146,9 @@ class FeatureSpec:
 
     def _check_spectra(self) -> None:
         if self.view not in VIEWS:
-            raise InvalidInputError(f"there is no view {self.view!r} of acquisitions", f"Give --view {' or '.join(VIEWS)}.")
+            raise InvalidInputError(
+                f"there is no view {self.view!r} of acquisitions", f"Give --view {' or '.join(VIEWS)}."
+            )
         number = int(self.resample) if self.resample.isdecimal() else 0
         if self.resample not in ("", LIKE_SENTINEL2) and not 4 <= number <= MOST_BANDS:
             raise InvalidInputError(
@@ -219,10 +221,10 @@ class FeatureSpec:
         if len(self.percentiles) > MOST_NAMED or (self.kind == "statistics" and len(self.indices) > MOST_NAMED):
             return False
         named = self.indices if self.kind == "statistics" else ()
-        spectra = {"view": self.view, "resample": self.resample, "continuum": self.continuum}
-        return self == FeatureSpec(
-            self.kind, self.window_days, self.order, indices=named, percentiles=self.percentiles, **spectra
-        )
+        return self == replace(
+            FeatureSpec(self.kind, self.window_days, self.order, indices=named, percentiles=self.percentiles),
+            view=self.view, resample=self.resample, continuum=self.continuum,
+        )  # fmt: skip
 
     @classmethod
     def parse(cls, name: str) -> FeatureSpec:
@@ -247,7 +249,8 @@ class FeatureSpec:
             return cls("annual-median")
         raise InvalidInputError(
             f"{name!r} does not name features with default options",
-            "Such names are median-5d, annual-median, geomedian-30d, percentiles-10-90, statistics-ndvi, harmonic-2, emit.",
+            "Such names are median-5d, annual-median, geomedian-30d, percentiles-10-90, statistics-ndvi, harmonic-2 or "
+            "emit.",
         )
 
     @staticmethod
@@ -285,7 +288,7 @@ class FeatureSpec:
         return classes
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all options, JSON-ready; those of spectra only where they are (digests of others stay as they were)."""
+        """Return all options, JSON-ready; those of spectra only of kind `emit`, so that other digests stay."""
         names = [field.name for field in fields(self) if self.kind == EMIT_KIND or field.name not in OF_SPECTRA]
         values = {name: getattr(self, name) for name in names}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -137,7 +137,7 @@ def reduce_spectra(
     clear = is_clear(seen["quality"])
     made = VIEW_OF[spec.view](Acquisitions(seen["reflectance"], seen["uncertainty"], clear, bands.good_W), threads)
     spectrum = bridged(made.spectrum_WYX, bands)
-    found = {
+    found: dict[str, NDArray[Any]] = {
         DAY: np.where(made.acquisition_YX < 0, NO_DAY, np.append(days, NO_DAY)[made.acquisition_YX]).astype(np.int16),
         COUNT: made.clear_count_YX,
     }
@@ -145,8 +145,8 @@ def reduce_spectra(
         found[NARROW_INDEX] = narrow_indices(spec.indices, spectrum, bands)
     targets = targets_of(spec)
     if targets is not None:
-        found[SPECTRUM], found[UNCERTAINTY] = resample(spectrum, made.uncertainty_WYX, resampling(bands, targets), threads)
-        return found
+        broader = resample(spectrum, made.uncertainty_WYX, resampling(bands, targets), threads)
+        return found | dict(zip((SPECTRUM, UNCERTAINTY), broader, strict=True))
     uncertainty = made.uncertainty_WYX
     if spec.continuum:
         removed = continuum_removed(spectrum, bands, threads)

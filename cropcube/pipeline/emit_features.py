@@ -44,7 +44,8 @@ def write_spectra(project: Project, task: StageTask) -> TaskResult:
     if not len(days):
         return TaskResult(DONE, details, 0, store.written)
     arrays = {
-        name: np.full(array.shape(*whole.shape), array.fill_value, array.dtype) for (name, _), array in store.arrays.items()
+        name: np.full(array.shape(*whole.shape), array.fill_value, array.dtype)
+        for (name, _), array in store.arrays.items()
     }
     counts: Counter[str] = Counter()
     bytes_read = 0

@@ -15,7 +15,7 @@ from cropcube.cube.ledger import Ledger, Record
 from cropcube.cube.store import Store
 from cropcube.domain.feature_spec import EMIT_KIND
 from cropcube.errors import InvalidInputError, MissingError, UsageError
-from cropcube.features.source import CubeObserving, MadeFeatures, stored_source, TileObserving
+from cropcube.features.source import CubeObserving, MadeFeatures, TileObserving, stored_source
 from cropcube.kernels.device import CPU
 from cropcube.observations.choose import reader_for
 from cropcube.observations.season import Ground, observe_season
@@ -196,7 +196,9 @@ def whole_source(
 def _check_stored(spec: FeatureSpec, origin: str) -> None:
     """Refuse features that are taken from their store alone."""
     if spec.kind == EMIT_KIND and origin != FEATURES:
-        raise UsageError(f"{spec.name} is not made on the way from the {origin}", "Leave --from out: it is read as stored.")
+        raise UsageError(
+            f"{spec.name} is not made on the way from the {origin}", "Leave --from out: it is read as stored."
+        )
 
 
 def _check_cube(project: Project) -> None:
