@@ -148,6 +148,7 @@ def features(
     view: str | None = None,
     resample: str | None = None,
     continuum: bool | None = None,
+    join: str | None = None,
     dry_run: bool = False,
     region: str | None = None,
     season: str | None = None,
@@ -165,6 +166,7 @@ def features(
     own = {
         "window": window, "order": order, "ridge": ridge, "index": index, "percentiles": percentiles,
         "view": view, "resample": resample, "continuum": continuum or None,
+        "join": join,
     }  # fmt: skip
     spec, where = FeatureSpec.of_words(kind, mask, dilate, own), _run(run, device)
     planning = Planning.of_words(dry_run, region, season, _path(rates))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cropcube.domain.season import Season
+    from cropcube.domain.sensor import Sensor
 
 EMIT_KIND = "emit"
 KINDS = ("median", "annual-median", "geomedian", "percentiles", "statistics", "harmonic", EMIT_KIND)
@@ -33,9 +34,10 @@ KINDS_OF = {
     "view": (EMIT_KIND,),
     "resample": (EMIT_KIND,),
     "continuum": (EMIT_KIND,),
+    "join": (EMIT_KIND,),
 }
 """Options that only some kinds have."""
-OF_SPECTRA = ("view", "resample", "continuum")
+OF_SPECTRA = ("view", "resample", "continuum", "join")
 """Options that EMIT's spectra alone have."""
 FIELD_OF = {
     "window": "window_days",
@@ -46,9 +48,12 @@ FIELD_OF = {
     "view": "view",
     "resample": "resample",
     "continuum": "continuum",
+    "join": "join",
 }
 VIEWS = ("best", "median", "mean")
 """How one spectrum is made of a season's acquisitions: the least uncertain one, or the median or mean of all."""
+JOINED = ("median", "annual-median", "geomedian")
+"""Kinds of Sentinel-2 that may lie beside spectra."""
 LIKE_SENTINEL2, MOST_BANDS = "sentinel-2", 150
 REAL_VALUED = ("statistics", "harmonic", EMIT_KIND)
 """Kinds whose values are real numbers, NaN where there is none; those of the others are integers, 0 where there is
@@ -90,6 +95,8 @@ class FeatureSpec:
     "Of `emit`: `sentinel-2` for its bands, or a number of broader ones; its own good bands if left out."
     continuum: bool = False
     "Of `emit`: whether spectra are divided by their continuum."
+    join: str = ""
+    "Of `emit`: name of features of Sentinel-2, `median-15d` say, that lie beside the spectrum, as means of 60 m."
 
     def __post_init__(self) -> None:
         self._check_kind(self.kind)
@@ -159,6 +166,10 @@ class FeatureSpec:
             raise InvalidInputError(
                 "a continuum is of whole spectra, not of a few bands", "Leave --continuum or --resample out."
             )
+        if self.join and self.joined.kind not in JOINED:
+            raise InvalidInputError(
+                f"{self.join} is not laid beside spectra", f"Give --join features of --kind {', '.join(JOINED)}."
+            )
         if self.kind == EMIT_KIND and (self.dilate_m or self.classes != DEFAULT_CLASSES):
             raise InvalidInputError(
                 "--mask and --dilate are of Sentinel-2's scene classes", "EMIT's own flags of clouds mask its spectra."
@@ -201,7 +212,14 @@ class FeatureSpec:
         return f"{self._plain_name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     @property
+    def joined(self) -> FeatureSpec:
+        """The features of Sentinel-2 that lie beside the spectrum."""
+        return FeatureSpec.parse(self.join)
+
+    @property
     def _plain_name(self) -> str:
+        if self.join:
+            return f"{self.join}+{replace(self, join='')._plain_name}"
         if self.kind in IN_WINDOWS:
             return f"{self.kind}-{self.window_days}d"
         parts: tuple[str, ...] = {
@@ -223,7 +241,7 @@ class FeatureSpec:
         named = self.indices if self.kind == "statistics" else ()
         return self == replace(
             FeatureSpec(self.kind, self.window_days, self.order, indices=named, percentiles=self.percentiles),
-            view=self.view, resample=self.resample, continuum=self.continuum,
+            **{name: getattr(self, name) for name in OF_SPECTRA},
         )  # fmt: skip
 
     @classmethod
@@ -247,6 +265,9 @@ class FeatureSpec:
             return cls(EMIT_KIND, view=found[1] or "best", resample=found[2] or "", continuum=bool(found[3]))
         if name == "annual-median":
             return cls("annual-median")
+        first, plus, second = name.partition("+")
+        if plus and second.startswith(EMIT_KIND):
+            return replace(cls.parse(second), join=cls().name if first == "median" else cls.parse(first).name)
         raise InvalidInputError(
             f"{name!r} does not name features with default options",
             "Such names are median-5d, annual-median, geomedian-30d, percentiles-10-90, statistics-ndvi, harmonic-2 or "
@@ -320,6 +341,7 @@ class FeatureSpec:
                 str(values["view"]),
                 str(values["resample"]),
                 bool(values["continuum"]),
+                str(values["join"]),
             )
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"damaged feature specification {dict(values)} ({error})") from error
@@ -333,8 +355,11 @@ class FeatureSpec:
         step = self.window_days if self.kind in IN_WINDOWS else season.days
         return tuple(season.date_of(window * step) for window in range(self.windows(season)))
 
-    def steps(self, season: Season) -> tuple[str, ...]:
-        """Return labels of what a pixel has per band: first days of the windows, terms of the fit, names of values."""
+    def steps(self, season: Season, sensor: Sensor = SENTINEL2) -> tuple[str, ...]:
+        """Return labels of what a pixel has per band: first days of the windows, terms of the fit, names of values.
+
+        Those of spectra are their bands, and what of the sensor's bands lies beside them.
+        """
         if self.kind == "harmonic":
             return self.terms
         if self.kind == "percentiles":
@@ -342,8 +367,12 @@ class FeatureSpec:
         if self.kind == "statistics":
             return STATISTICS
         if self.kind == EMIT_KIND:
-            return self.spectral_bands
+            return (*self.spectral_bands, *(self.joined_steps(season, sensor) if self.join else ()))
         return tuple(day.isoformat() for day in self.window_starts(season))
+
+    def joined_steps(self, season: Season, sensor: Sensor) -> tuple[str, ...]:
+        """Return labels of what of Sentinel-2 lies beside the spectrum: band and window."""
+        return tuple(f"{band.name} {step}" for band in sensor.bands for step in self.joined.steps(season))
 
     @property
     def spectral_bands(self) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cropcube.cube.layout import ArraySpec, StoreSpec, feature_array
-from cropcube.domain.emit import EMIT
 from cropcube.domain.feature_spec import EMIT_KIND, STATISTICS, FeatureSpec
 from cropcube.domain.sensor import REFLECTANCE_SCALE
 from cropcube.errors import InvalidInputError
@@ -52,7 +52,8 @@ def feature_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_p
         If an index is unknown or needs a band that the sensor does not have.
     """
     if spec.kind == EMIT_KIND:
-        return spectra_store_spec(spec, season, tile_px, {"sensor": EMIT.name, SPEC_ATTR: spec.as_dict()})
+        made = spectra_store_spec(spec, season, sensor, tile_px)
+        return replace(made, attrs={**made.attrs, SPEC_ATTR: spec.as_dict()})
     bands = {m: sensor.bands_at(m) for m in sensor.resolutions if sensor.bands_at(m)}
     indices = index_resolutions(spec, bands)
     arrays: list[ArraySpec] = []

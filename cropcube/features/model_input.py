@@ -93,7 +93,7 @@ class InputLayout:
             If the season or the kind of features does not have the model's window.
         """
         bands = input_bands(spec, sensor)
-        steps = tuple(str(step) for step in spec.steps(season))
+        steps = tuple(str(step) for step in spec.steps(season, sensor))
         window = model_window.steps_of(spec, season) if model_window else (0, 0)
         return cls(spec.name, spec.kind, tuple(bands), tuple(bands.values()), steps, window)
 

@@ -14,7 +14,7 @@ from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.errors import ModelMismatchError
 from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste
 from cropcube.features.compute import CLEAR_COUNT, indices_at, reduce_time, resolutions_read
-from cropcube.features.spectra import SPECTRUM, EmitFeatures
+from cropcube.features.spectra import JOINED, SPECTRUM, EmitFeatures
 from cropcube.kernels.device import CPU
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def check_store(store: Store, layout: InputLayout) -> None:
 
 
 def _check_spectra(store: Store, layout: InputLayout) -> None:
-    held = next((spec.leading[0][1] for (name, _), spec in store.arrays.items() if name == SPECTRUM), 0)
+    held = sum(spec.leading[0][1] for (name, _), spec in store.arrays.items() if name in (SPECTRUM, JOINED))
     if held != len(layout.series_steps):
         raise ModelMismatchError(
             f"{store.path} has spectra of {held} bands, the model takes {len(layout.series_steps)}",

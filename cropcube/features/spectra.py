@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cropcube.cube.layout import EMIT_CHUNK_PX, Along, ArraySpec, StoreSpec, largest_divisor, tile_side
-from cropcube.domain.emit import FWHM_NM, GOOD, RESOLUTION_M, UNBELIEVED, WAVELENGTHS_NM, Seen
+from cropcube.domain.emit import EMIT, FWHM_NM, GOOD, RESOLUTION_M, UNBELIEVED, WAVELENGTHS_NM, Seen
 from cropcube.domain.feature_spec import LIKE_SENTINEL2
 from cropcube.domain.lattice import FINEST_M
-from cropcube.domain.sensor import READ_FAILED
+from cropcube.domain.sensor import READ_FAILED, REFLECTANCE_SCALE
 from cropcube.kernels import (
     SENTINEL2_TARGETS,
     Acquisitions,
@@ -22,6 +22,7 @@ from cropcube.kernels import (
     best_view,
     broad_bands,
     continuum_removed,
+    gap_fill,
     median_view,
     narrow_indices,
     resample,
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from cropcube.domain.feature_spec import FeatureSpec
     from cropcube.domain.lattice import Lattice, PixelBox
     from cropcube.domain.season import Season
+    from cropcube.domain.sensor import Sensor
     from cropcube.features.model_input import InputLayout
 
 SPECTRUM, UNCERTAINTY, DAY, COUNT, NARROW_INDEX = "spectrum", "uncertainty", "day", "clear_count", "index"
 INDEX_NAME, WAVELENGTH = "index_name", "wavelength"
+JOINED, JOINED_STEP = "joined", "joined_step"
 NO_DAY = -1
 VIEW_OF = {"best": best_view, "median": median_view, "mean": weighted_mean}
 LONG_NAMES = {
@@ -49,6 +52,7 @@ LONG_NAMES = {
     DAY: "days from the season's start of the acquisition that stands for the cell; -1 = none",
     COUNT: "number of clear acquisitions",
     NARROW_INDEX: "indices of narrow bands",
+    JOINED: "features of Sentinel-2, mean of the pixels in a cell of 60 m; NaN = none",
 }
 
 
@@ -65,8 +69,8 @@ def targets_of(spec: FeatureSpec) -> TargetBands | None:
     return SENTINEL2_TARGETS if spec.resample == LIKE_SENTINEL2 else broad_bands(int(spec.resample))
 
 
-def spectra_store_spec(spec: FeatureSpec, season: Season, tile_px: int, attrs: dict[str, JSON]) -> StoreSpec:
-    """Return the layout of a store of spectra.
+def spectra_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
+    """Return the layout of a store of spectra; `sensor` is that of what lies beside them.
 
     Raises
     ------
@@ -92,7 +96,10 @@ def spectra_store_spec(spec: FeatureSpec, season: Season, tile_px: int, attrs: d
         )
     }  # fmt: skip
     labels = {INDEX_NAME: spec.indices} if spec.indices else {}
-    return StoreSpec("features", tuple(arrays), labels, {"season": str(season), **attrs}, along)
+    if spec.join:
+        labels[JOINED_STEP] = spec.joined_steps(season, sensor)
+        arrays.append(_array(JOINED, ((JOINED_STEP, len(labels[JOINED_STEP])),), "float32", math.nan, tile_px))
+    return StoreSpec("features", tuple(arrays), labels, {"season": str(season), "sensor": EMIT.name}, along)
 
 
 def _array(name: str, leading: tuple[tuple[str, int], ...], dtype: str, fill: float, tile_px: int) -> ArraySpec:
@@ -176,6 +183,23 @@ def bridged(spectrum_WYX: NDArray[np.float32], bands: SpectralBands) -> NDArray[
     return made
 
 
+def means_of_cells(values_SBYX: NDArray[np.uint16], factor: int) -> NDArray[np.float32]:
+    """Return reflectance of cells of `factor` x `factor` pixels, (steps, bands, y, x): means of those with a value.
+
+    Steps without any are filled linearly in time, ends held; a cell that never has one is NaN.
+    """
+    steps, bands, height, width = values_SBYX.shape
+    blocks = values_SBYX.reshape(steps, bands, height // factor, factor, width // factor, factor)
+    count = np.count_nonzero(blocks, axis=(3, 5))
+    total = blocks.sum(axis=(3, 5), dtype=np.uint32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = (total / count * REFLECTANCE_SCALE).astype(np.float32)
+    there = count > 0
+    filled: NDArray[np.float32] = gap_fill(np.where(there, means, np.float32(0)), there)
+    filled[:, ~there.any(axis=0)] = np.nan
+    return filled
+
+
 @dataclass(frozen=True)
 class EmitFeatures:
     """Spectra read from their store, as a classifier takes them: each 10 m pixel has that of its cell of 60 m."""
@@ -203,7 +227,10 @@ class EmitFeatures:
 
     def read(self, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
         """Return the spectra of a box; see `FeatureSource`."""
-        return {FINEST_M: self._read(layout.array, box)[:, None]}
+        spectra = self._read(layout.array, box)
+        if (JOINED, RESOLUTION_M) in self.store.arrays:
+            spectra = np.concatenate([spectra, self._read(JOINED, box)])
+        return {FINEST_M: spectra[:, None]}
 
     def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
         """Return spectra and clear acquisitions of a box; see `FeatureSource`."""

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
     from cropcube.config import Project
     from cropcube.cube.ledger import Record
+    from cropcube.domain.region import Region
+
+
+def region_cells(region: Region) -> float:
+    """Return how many cells of 60 m a region has."""
+    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(region.geometry)
+    return float(abs(area)) / RESOLUTION_M**2
 
 
 def coverage(project: Project, records: Iterable[Record]) -> dict[str, float]:
@@ -30,7 +37,6 @@ def coverage(project: Project, records: Iterable[Record]) -> dict[str, float]:
     for record in records:
         seen: Any = record.details.get("seen", {})
         cells.update({int(day): count for day, count in seen.items()})
-    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(project.spec.region.geometry)
-    whole = abs(area) / RESOLUTION_M**2
+    whole = region_cells(project.spec.region)
     season = project.spec.season
     return {season.date_of(day).isoformat(): round(min(1.0, count / whole), 4) for day, count in sorted(cells.items())}

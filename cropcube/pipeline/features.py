@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cropcube.config import find_project
-from cropcube.cube.ledger import Ledger
+from cropcube.cube.ledger import Ledger, digest
 from cropcube.cube.observed import read_observations
 from cropcube.cube.store import Store
 from cropcube.domain.emit import EMIT
@@ -30,10 +30,12 @@ from cropcube.features.compute import (
 )
 from cropcube.features.layout import feature_store_spec
 from cropcube.pipeline.builds import Builds, features_digest
+from cropcube.pipeline.emit_coverage import region_cells
 from cropcube.pipeline.emit_features import write_spectra
+from cropcube.pipeline.feature_sources import FEATURES, contents
 from cropcube.pipeline.features_memory import tile_memory_bytes
 from cropcube.pipeline.provenance import BUILDS
-from cropcube.pipeline.sources import CUBE, CUBE_EMIT, command_of, refuse_damaged
+from cropcube.pipeline.sources import CUBE, CUBE_EMIT, command_of, features_command, refuse_damaged
 from cropcube.pipeline.stage import DONE, StageSummary, StageTask, StageWork, TaskResult, run_stage
 from cropcube.run.options import RunOptions
 
@@ -134,7 +136,8 @@ def features(
     spec = (options or FeaturesOptions()).spec
     layout = feature_store_spec(spec, project.spec.season, project.spec.sensor, project.spec.tile_px)
     tasks, incomplete = plan_features(project, spec)
-    refuse_damaged(project, CUBE_EMIT if spec.kind == EMIT_KIND else CUBE)
+    for source in [CUBE_EMIT, *([spec.join] if spec.join else [])] if spec.kind == EMIT_KIND else [CUBE]:
+        refuse_damaged(project, source)
     ledger = Ledger(project.ledger_path)
     path, prefix = project.features_path(spec.name), f"{STAGE}/{spec.name}"
     if not Store.exists(path):
@@ -162,7 +165,30 @@ def plan_features(project: Project, spec: FeatureSpec) -> tuple[list[StageTask],
         command = command_of(project, seen.cube_path.stem)
         raise MissingError(f"{project.root} has no {seen.cube_path.stem} yet", f"Run `{command}` first.")
     builds = Builds.done(seen)
-    return list(_tasks(seen, Store.open(seen.cube_path), spec, builds)), builds.incomplete
+    tasks = list(_tasks(seen, Store.open(seen.cube_path), spec, builds))
+    return (list(_joined_tasks(project, spec, tasks)) if spec.join else tasks), builds.incomplete
+
+
+def _joined_tasks(project: Project, spec: FeatureSpec, tasks: Iterable[StageTask]) -> Iterator[StageTask]:
+    """Yield tasks that rest on features of Sentinel-2 as well.
+
+    Raises
+    ------
+    MissingError
+        If those of a tile are not done.
+    """
+    had = contents(project, spec.joined, FEATURES)
+    for task in tasks:
+        under = had.get(task.key.removeprefix(f"{STAGE}/{spec.name}/"))
+        if under is None:
+            raise MissingError(
+                f"{task.key} rests on {spec.join}, which is not done there",
+                f"Run `{features_command(spec.joined)}` first.",
+            )
+        payload = replace(task.payload, builds=(*task.payload.builds, *under.builds))
+        tile, days = task.payload.tile, task.payload.days
+        memory = tile_memory_bytes(spec, project.spec.season, project.spec.sensor, tile, days)
+        yield replace(task, digest=digest(task.digest, under.digest), payload=payload, memory_bytes=memory)
 
 
 def _tasks(project: Project, cube: Store, spec: FeatureSpec, builds: Builds) -> Iterator[StageTask]:
@@ -268,12 +294,15 @@ def _summary(
         sum(details.get("never_clear", 0) for details in made),
         incomplete,
         sum(not details.get("days") for details in made),
-        _notes(project, spec),
+        _notes(project, spec, made),
     )
 
 
-def _notes(project: Project, spec: FeatureSpec) -> tuple[str, ...]:
+def _notes(project: Project, spec: FeatureSpec, made: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     days = project.spec.season.days
+    if spec.kind == EMIT_KIND:
+        share = min(1.0, sum(details.get("cells", 0) for details in made) / region_cells(project.spec.region))
+        return (f"EMIT saw {share:.1%} of {project.spec.region.name} without a cloud; the rest has no spectrum",)
     if spec.kind not in IN_WINDOWS or spec.window_days <= days:
         return ()
     return (f"a window of {spec.window_days} days is longer than the season of {days}: the season is one window",)

@@ -53,7 +53,7 @@ def tile_memory_bytes(spec: FeatureSpec, season: Season, sensor: Sensor, tile: T
     """
     steps = len(spec.steps(season))
     if spec.kind == EMIT_KIND:
-        return PROCESS_BYTES + strip_memory_bytes(days, tile, steps)
+        return PROCESS_BYTES + strip_memory_bytes(spec, season, sensor, (tile, days))
     share = (cell_px(tile.tile_px) / tile.tile_px) ** 2
     bands = {m: sensor.bands_at(m) for m in sensor.resolutions if sensor.bands_at(m)}
     pixels = {m: tile.box(m).height * tile.box(m).width for m in bands}

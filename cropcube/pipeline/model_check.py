@@ -58,7 +58,7 @@ def check_fit(project: Project, card: ModelCard, model_path: Location) -> InputL
             make,
         )
     season = project.spec.season
-    steps, window = tuple(str(step) for step in spec.steps(season)), (0, 0)
+    steps, window = tuple(str(step) for step in spec.steps(season, project.spec.sensor)), (0, 0)
     if card.model_window:
         window = ModelWindow.parse(card.model_window).same_steps_of(spec, season, len(card.steps))
     elif len(steps) != len(card.steps):

@@ -106,6 +106,7 @@ def features_command(spec: FeatureSpec) -> str:
     words += ["--dilate", str(spec.dilate_m)] if spec.dilate_m else []
     words += ["--view", spec.view] if spec.view != "best" else []
     words += ["--resample", spec.resample] if spec.resample else []
+    words += ["--join", spec.join] if spec.join else []
     words += ["--continuum"] if spec.continuum else []
     words += [word for name in spec.indices for word in ("--index", name)]
     return " ".join(words)

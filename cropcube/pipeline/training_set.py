@@ -189,8 +189,10 @@ def _undealt(placeless: int, left_out: SampleIndex) -> dict[str, int]:
 def _features(project: Project, options: TrainOptions) -> tuple[FeatureSpec, FeatureSource]:
     """Return what the features are, and where they come from."""
     if options.origin == FEATURES:
-        refuse_damaged(project, options.feature)
-        store = open_source(project, options.feature)
+        # `median+emit` is short for `median-5d+emit`
+        name = FeatureSpec.parse(options.feature).name if "+" in options.feature else options.feature
+        refuse_damaged(project, name)
+        store = open_source(project, name)
         return feature_spec_of(store), stored_source(store)
     path = project.features_path(options.feature)
     spec = feature_spec_of(Store.open(path)) if Store.exists(path) else FeatureSpec.parse(options.feature)

@@ -73,6 +73,10 @@ def features(
     continuum: Annotated[
         bool, typer.Option("--continuum", help="Of emit: spectra divided by their continuum.")
     ] = False,
+    join: Annotated[
+        str | None,
+        typer.Option("--join", metavar="NAME", help="Of emit: features of Sentinel-2 beside it, median-15d say."),
+    ] = None,
     dry_run: DryRunOption = False,
     region: PlannedRegionOption = None,
     season: PlannedSeasonOption = None,
@@ -95,6 +99,7 @@ def features(
     own = {
         "window": window, "order": order, "ridge": ridge, "index": index or None, "percentiles": percentiles,
         "view": view, "resample": resample, "continuum": continuum or None,
+        "join": join,
     }  # fmt: skip
     spec = FeatureSpec.of_words(kind, mask, dilate, own)
     run = run_options(cluster, workers, memory_limit, quiet, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import shapely
+from pyproj import Transformer
 
 import cropcube
 from cropcube.config import find_project
@@ -21,7 +23,8 @@ from cropcube.pipeline.features import FeaturesOptions, features
 from cropcube.pipeline.status import status
 from cropcube.run.options import RunOptions
 from tests.support.emit import Files, Swath, write_granule
-from tests.support.granules import tree_bytes
+from tests.support.granules import EPSG, LEFT_M, TOP_M, tree_bytes
+from tests.support.small_build import built
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,28 +158,70 @@ def fields(project: Path, path: Path) -> Path:
             "geometry": shapely.geometry.mapping(shapely.box(left, low, right, low + (north - south) / 8)),
         }
         for row, low in enumerate(np.linspace(south, north, 9)[:-1])
-        for col, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for col, (left, right) in enumerate(itertools.pairwise(edges))
     ]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": found}), encoding="utf-8")
     return path
 
 
-@pytest.mark.parametrize("classifier", ["forest", "cropnet"])
-def test_spectra_train_a_model_and_it_maps_what_was_seen(project: Path, tmp_path: Path, classifier: str) -> None:
-    features(project, FeaturesOptions(FeatureSpec("emit")), SERIAL)
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project that both sensors saw."""
+    folder = tmp_path_factory.mktemp("both")
+    project, _ = built(folder)
+    middle = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(LEFT_M + 1400, TOP_M - 950)
+    swath = Swath(bands=285, lines=24, samples=26, lat=middle[1], lon=middle[0])
+    write_granule(folder / "granules", swath, Files(name="001_20200608T105000_2016007_001"))
+    assert build(project, BuildOptions(sensor="emit", catalog=str(folder / "granules")), SERIAL).is_good
+    return project
+
+
+def test_medians_lie_beside_spectra_as_means_of_60_m(both: Path) -> None:
+    spec = FeatureSpec("emit", join="median-30d")
+    assert spec.name == "median-30d+emit"
+    assert FeatureSpec.parse("median+emit").name == "median-5d+emit"
+    with pytest.raises(MissingError, match="--window 30"):
+        features(both, FeaturesOptions(spec), SERIAL)
+    features(both, FeaturesOptions(FeatureSpec("median", 30)), SERIAL)
+    summary = features(both, FeaturesOptions(spec), SERIAL)
+    assert "EMIT saw" in summary.notes[0]
+    opened = cropcube.open(both)
+    joined = opened.features(spec.name)["/utm31n/r60m"].to_dataset().load()
+    fine = opened.features("median-30d")["/utm31n/r10m"].to_dataset().load()
+    values = fine["median"].sel(band="B04").values.astype(np.float64)
+    windows, height, width = values.shape
+    blocks = values.reshape(windows, height // 6, 6, width // 6, 6)
+    count = (blocks > 0).sum(axis=(2, 4))
+    means = blocks.sum(axis=(2, 4)) / np.maximum(count, 1) * 1e-4
+    labels = [f"B04 {day}" for day in fine.window.values.astype("datetime64[D]").astype(str)]
+    found = joined.joined.sel(joined_step=labels).values
+    np.testing.assert_allclose(found[count > 0], means[count > 0], rtol=1e-6)
+    never = ~(count > 0).any(axis=0)
+    assert np.isnan(found[:, never]).all()
+    assert features(both, FeaturesOptions(spec), SERIAL).as_dict()["done"] == 0
+    assert next(s for s in status(both).stages if s.stage == f"features/{spec.name}").is_done
+
+
+@pytest.mark.parametrize(("name", "classifier"), [("emit", "cropnet"), ("median-30d+emit", "forest")])
+def test_a_model_maps_what_emit_saw_and_nothing_else(both: Path, tmp_path: Path, name: str, classifier: str) -> None:
+    features(both, FeaturesOptions(FeatureSpec("median", 30)), SERIAL)
+    features(both, FeaturesOptions(FeatureSpec.parse(name)), SERIAL)
     small: dict[str, Any] = {"epochs": 1, "width": 8} if classifier == "cropnet" else {"trees": 10}
     summary = cropcube.train(
-        project, labels=fields(project, tmp_path / "fields.geojson"), label_field="crop", features="emit",
-        classifier=classifier, model=tmp_path / "model", quiet=True, **small,
+        both, labels=fields(both, tmp_path / "fields.geojson"), label_field="crop", features=name,
+        classifier=classifier, model=tmp_path / "model", quiet=True, block_m=240, **small,
     )  # fmt: skip
     assert summary.card.sensor == "emit-l2a"
     assert summary.card.bands == ("reflectance",)
-    assert len(summary.card.steps) == 244
-    cropcube.predict(project, model=tmp_path / "model", quiet=True, cluster="serial", rebuild=True)
-    mapped = cropcube.open(project).map["/utm11n/r10m"].to_dataset().load()
-    spectra = cropcube.open(project).features("emit")["/utm11n/r60m"].to_dataset().load()
-    seen = np.kron(spectra.clear_count.values > 0, np.ones((6, 6), bool))
+    steps = FeatureSpec.parse(name).steps(find_project(both).spec.season, find_project(both).spec.sensor)
+    assert summary.card.steps == steps
+    assert len(steps) >= 244
+    cropcube.predict(both, model=tmp_path / "model", quiet=True, cluster="serial", rebuild=True)
+    mapped = cropcube.open(both).map["/utm31n/r10m"].to_dataset().load()
+    store = cropcube.open(both).features(name)["/utm31n/r60m"].to_dataset().load()
+    seen = np.kron(store.clear_count.values > 0, np.ones((6, 6), bool))
     assert (mapped.crop.values != 0).any()
     assert not (mapped.crop.values[~seen] != 0).any()
-    inside = mapped.clear_count.values > 0
-    np.testing.assert_array_equal(mapped.crop.values[inside] != 0, True)
+    if name == "emit":
+        counted = mapped.clear_count.values > 0
+        assert (mapped.crop.values[counted] != 0).all()
