@@ -29,8 +29,12 @@ CUBE_CHUNK_PX = 192
 """Side of the cube's inner chunks, one day each. Measured by benchmarks/bench_chunks.py (four bands, 73 days of a tile
 of 768 px, CPU time): 128 / 192 / 256 / 768 px are read by tile at 0.49 / 0.55 / 0.51 / 0.58 GB/s, and give the series
 of a pixel in 20 / 33 / 58 / 433 ms."""
-EMIT_CHUNK_PX = 16
-"""Side of the inner chunks of EMIT's spectra, all bands of one day each."""
+EMIT_CHUNK_BANDS, EMIT_CHUNK_PX = 57, 32
+"""Bands and side of the inner chunks of EMIT's cube, one day each. Measured by benchmarks/bench_emit_chunks.py (one
+processor): 285 x 16 px / 57 x 32 px / 19 x 64 px give the spectrum of a cell in 1.0 / 2.2 / 5.8 ms and the map of a
+band of a tile in 14 / 5.6 / 2.7 ms."""
+SPECTRA_CHUNK_PX = 16
+"""Side of the inner chunks of features of EMIT, all bands: they are read whole, by cells and by strips of tiles."""
 FEATURE_CHUNK_M = 640
 """Side of the features' inner chunks, all steps and bands: the same ground at every resolution, so that a square of
 samples is whole chunks of all bands. Measured by benchmarks/bench_chunks.py (73 windows, four bands): 32 / 64 / 128 /
@@ -168,7 +172,7 @@ def emit_cube_spec(season: Season, sensor: Sensor, tile_px: int) -> StoreSpec:
     spectra = [
         ArraySpec(
             name, resolution_m, (time, wavelength), "float32", math.nan,
-            (1, count, inner, inner), (1, count, side, side), attrs,
+            (1, largest_divisor(count, EMIT_CHUNK_BANDS), inner, inner), (1, count, side, side), attrs,
         )
         for name, attrs in (("reflectance", _EMIT_REFLECTANCE), ("uncertainty", _EMIT_UNCERTAINTY))
     ]  # fmt: skip

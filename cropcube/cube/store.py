@@ -186,7 +186,8 @@ class Store:
 
     def labels(self, dimension: str, resolution_m: int) -> tuple[Any, ...]:
         """Return the labels of a leading dimension at one resolution (dates as ISO text); empty if it has none."""
-        return self.coordinates.get(f"{dimension}@{resolution_m}", self.coordinates.get(dimension, ()))
+        own = self.along[dimension].values if dimension in self.along else ()
+        return self.coordinates.get(f"{dimension}@{resolution_m}", self.coordinates.get(dimension, own))
 
     def read(self, zone: str, name: str, box: PixelBox, leading: tuple[slice | list[int], ...] = ()) -> NDArray[Any]:
         """Read pixels; outside the array there is the fill value.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cropcube.cube.layout import EMIT_CHUNK_PX, Along, ArraySpec, StoreSpec, largest_divisor, tile_side
+from cropcube.cube.layout import SPECTRA_CHUNK_PX, Along, ArraySpec, StoreSpec, largest_divisor, tile_side
 from cropcube.domain.emit import EMIT, FWHM_NM, GOOD, RESOLUTION_M, UNBELIEVED, WAVELENGTHS_NM, Seen
 from cropcube.domain.feature_spec import LIKE_SENTINEL2
 from cropcube.domain.lattice import FINEST_M
@@ -104,7 +104,7 @@ def spectra_store_spec(spec: FeatureSpec, season: Season, sensor: Sensor, tile_p
 
 def _array(name: str, leading: tuple[tuple[str, int], ...], dtype: str, fill: float, tile_px: int) -> ArraySpec:
     side = tile_side(tile_px, RESOLUTION_M)
-    inner = largest_divisor(side, EMIT_CHUNK_PX) if leading else side
+    inner = largest_divisor(side, SPECTRA_CHUNK_PX) if leading else side
     lengths = tuple(length for _, length in leading)
     attrs: dict[str, JSON] = {"long_name": LONG_NAMES[name], "units": "1"}
     return ArraySpec(

@@ -95,6 +95,7 @@ def build(
     planned = _prepare(project, catalog, options)
     work = StageWork(project.build_stage, project.cube_path, *TASKS[project.spec.sensor.name][1:])
     stage = run_stage(made, [item.task for item in planned], work, run)
+    emit_task.drop_scratch(made)
     return _summary(project, catalog, stage, options)
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from cropcube.catalog.files import is_file_catalog
 from cropcube.catalog.frozen import FrozenCatalog
-from cropcube.catalog.known import DEFAULT_CATALOG, KNOWN_CATALOGS
+from cropcube.catalog.known import DEFAULT_CATALOG, DEFAULT_CATALOGS, KNOWN_CATALOGS
 from cropcube.config import SENSORS
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
+from cropcube.domain.emit import EMIT
 from cropcube.domain.lattice import DEFAULT_TILE_PX
 from cropcube.domain.map_product import PROBABILITY
 from cropcube.model.fit_options import FitOptions, augmentation_name
@@ -77,6 +78,20 @@ def build_command(project: Project) -> str:
     words += [("--tile-px", str(spec.tile_px))] if spec.tile_px != DEFAULT_TILE_PX else []
     words += [("--crs", f"EPSG:{spec.epsg}")] if spec.epsg is not None else []
     return shlex.join(["cropcube", "build", *(word for pair in words for word in pair)])
+
+
+def build_commands(project: Project) -> tuple[str, ...]:
+    """Return the commands that built the cubes of a project."""
+    emit = project.seen_by(EMIT)
+    if not emit.scenes_path.is_file():
+        return (build_command(project),)
+    request = FrozenCatalog.open(emit.scenes_path).request
+    words = ["cropcube", "build", "--sensor", "emit"]
+    catalog = str(request["catalog"])
+    if catalog != DEFAULT_CATALOGS[EMIT.name]:
+        words += ["--catalog", catalog if not is_file_catalog(catalog) else file_name(catalog)]
+    words += ["--max-cloud", f"{request['max_cloud']:g}"] if request.get("max_cloud", 100.0) < 100 else []
+    return build_command(project), shlex.join(words)
 
 
 def predict_commands(project: Project) -> tuple[str, ...]:

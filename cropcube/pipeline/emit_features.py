@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cropcube.domain.season import Season
     from cropcube.domain.sensor import Sensor
 
-STRIP_PX = 2 * EMIT_CHUNK_PX
+STRIP_PX = EMIT_CHUNK_PX
 """Rows that are in memory at once: whole chunks of the cube."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -48,6 +49,16 @@ CENTRE_TOLERANCE_NM = 0.02
 """Between the cube's band centres, which are rounded, and a granule's."""
 
 
+def scratch_of(project: Project) -> Path:
+    """Return where a machine keeps the granules that it fetched for a project."""
+    return Path(tempfile.gettempdir()) / f"cropcube-{project.spec.digest[:16]}"
+
+
+def drop_scratch(project: Project) -> None:
+    """Delete the granules that this machine has fetched; another build that needs them fetches them again."""
+    shutil.rmtree(scratch_of(project), ignore_errors=True)
+
+
 def erase(project: Project, task: StageTask) -> None:
     """Remove everything that a build task owns."""
     square: BuildSquare = task.payload
@@ -70,7 +81,7 @@ def write(project: Project, task: StageTask) -> TaskResult:
     """
     seen = project.seen_by(EMIT)
     store = Store.open(seen.cube_path, writable=True, threads=task.threads)
-    scratch = GranuleFiles(Path(tempfile.gettempdir()) / f"cropcube-{project.spec.digest[:16]}")
+    scratch = GranuleFiles(scratch_of(project))
     work = _Work(seen.spec.region, task.payload, store, scratch, task.threads)
     for day, scenes in scenes_by_day(seen, task).items():
         work.do(day, scenes)

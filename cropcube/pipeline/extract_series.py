@@ -156,6 +156,12 @@ def statistics(values: NDArray[Any], valid: NDArray[np.bool_]) -> tuple[NDArray[
     return mean, median
 
 
+def _word(dimension: str, label: Any) -> str:
+    if isinstance(label, float):
+        return f"{label:g}nm" if dimension == "wavelength" else f"p{label:g}"
+    return str(label)
+
+
 def _names(store: Store, spec: ArraySpec, long: str | None) -> Iterator[str]:
     """Yield the column names of an array."""
     dimensions = [name for name, _ in spec.leading if name != long]
@@ -164,5 +170,6 @@ def _names(store: Store, spec: ArraySpec, long: str | None) -> Iterator[str]:
         yield f"{spec.name}_{spec.resolution_m}m" if counted else spec.name
         return
     for labels in itertools.product(*(store.labels(name, spec.resolution_m) for name in dimensions)):
-        words = [f"p{label:g}" if isinstance(label, float) else str(label) for label in reversed(labels)]
+        named = zip(dimensions, labels, strict=True)
+        words = [_word(name, label) for name, label in reversed(list(named))]
         yield "_".join(words if spec.name in LABELLED_BY_BAND else [*words, spec.name])

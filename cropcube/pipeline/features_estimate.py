@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cropcube.cube.ledger import Ledger
+from cropcube.domain.emit import EMIT
+from cropcube.domain.feature_spec import EMIT_KIND
 from cropcube.errors import MissingError
 from cropcube.pipeline.dry_run import MB, DryRun, Estimate, tiles_of
 from cropcube.pipeline.features import STAGE, plan_features
@@ -64,17 +66,20 @@ def estimate_features(project: Project, spec: FeatureSpec) -> Estimate:
     InvalidInputError
         If an index needs a band that the cube lacks.
     """
-    own = project.spec
+    of_emit = spec.kind == EMIT_KIND
+    own = project.seen_by(EMIT).spec if of_emit else project.spec
     try:
         tasks, incomplete = plan_features(project, spec)
     except MissingError:  # nothing is built yet
+        if of_emit:  # it looks where it is told to: what it will have seen cannot be told
+            raise
         whole = season_volume(project)
         volume = replace(whole, source=f"{whole.source}; the cube is not built yet")
         return _estimate(project, spec, len(own.grid), volume)
     standing = {record.key: record for record in Ledger(project.ledger_path).records(f"{STAGE}/{spec.name}")}
     todo = not_done(tasks, standing, project.features_path(spec.name))
     if incomplete:
-        whole = season_volume(project)
+        whole = season_volume(project.seen_by(EMIT) if of_emit else project)
         volume = replace(whole.share(len(todo) / len(tasks)), source=f"{whole.source}; the cube is built in part")
     else:
         days = [task.payload.days for task in todo]

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from cropcube.catalog.frozen import FrozenCatalog
 from cropcube.cube.ledger import Ledger
 from cropcube.cube.store import Store
-from cropcube.domain.feature_spec import FeatureSpec
+from cropcube.domain.emit import EMIT
+from cropcube.domain.feature_spec import EMIT_KIND, FeatureSpec
 from cropcube.domain.words import counted
 from cropcube.model.fit_options import settings_words
 from cropcube.pipeline.build_summary import tally
-from cropcube.pipeline.commands import build_command, file_name, predict_commands
+from cropcube.pipeline.commands import build_commands, file_name, predict_commands
+from cropcube.pipeline.emit_coverage import coverage
 from cropcube.pipeline.map_records import STAGE
 from cropcube.pipeline.model_check import digest_of, is_of_other_model
 from cropcube.pipeline.provenance import follow
@@ -50,7 +52,11 @@ def rests_section(project: Project) -> Section:
         if satellites := Counter(scene.id[:3] for scene in scenes if re.match("S2[A-Z]_", scene.id)):
             facts.append(("Satellites", _counted(satellites)))
     ledger = Ledger(project.ledger_path)
-    found = tally(chain(ledger.records("build"), ledger.records(STAGE)))
+    emit = project.seen_by(EMIT)
+    of_emit = list(ledger.records(emit.build_stage))
+    if seen := coverage(emit, of_emit):
+        facts.append(("EMIT saw of the region", ", ".join(f"{share:.0%} on {day}" for day, share in seen.items())))
+    found = tally(chain(ledger.records("build"), of_emit, ledger.records(STAGE)))
     facts.append(("Failed reads", f"{found.failed_reads:,}" if found.failed_reads else "none"))
     for failure in found.failures[:LISTED_FAILURES]:
         facts.append((f"{failure['scene']} {failure['band']}", without_folders(str(failure["error"]))))
@@ -73,7 +79,7 @@ def made_section(content: ReportInput) -> Section:
         ("Grid", ", ".join(f"{z.lattice.crs}, {len(z.cells)} tiles" for z in project.spec.grid.zones)),
         *_catalogue_facts(project),
         ("Features", f"{card.feature}: {shape} ({' '.join(card.bands)})"),
-        ("Clear means", f"scene classes {', '.join(map(str, spec.classes))}; grown by {spec.dilate_m} m around others"),
+        ("Clear means", _clear_words(spec)),
         ("Gaps", card.gap_fill),
         ("Classifier", f"{classifier_name(card)}: {_settings(card)}"),
         ("Labels", labels.file + (f"; left out: {dropped}" if dropped else "")),
@@ -87,8 +93,14 @@ def made_section(content: ReportInput) -> Section:
     if not is_of_other_model(project, digest_of(card)):
         mapped = tuple(told + of_model for told in mapped)
     stored = features_command(spec) if Store.exists(project.features_path(card.feature)) else ""
-    told = (build_command(project), stored, card.command and card.command + of_model, *mapped, content.command)
+    told = (*build_commands(project), stored, card.command and card.command + of_model, *mapped, content.command)
     return Section("How it was made", facts=tuple(facts), commands=tuple(filter(None, told)), closing=(_TOLD,))
+
+
+def _clear_words(spec: FeatureSpec) -> str:
+    if spec.kind == EMIT_KIND:
+        return "no cloud, cirrus, their surroundings or space station by EMIT's own mask"
+    return f"scene classes {', '.join(map(str, spec.classes))}; grown by {spec.dilate_m} m around others"
 
 
 def classifier_name(card: ModelCard) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cropcube.cube.ledger import digest
 from cropcube.cube.store import Store
-from cropcube.domain.emit import EMIT
+from cropcube.domain.emit import EMIT, RESOLUTION_M
 from cropcube.domain.feature_spec import EMIT_KIND, FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.model_card import LabelSource, SplitRecord
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from cropcube.samples.split import Blocks
 
 UNOBSERVED, SHARED_FIELD = "without a clear observation", "in a field that another set uses"
+OF_CELL = "not at the centre of their cell of 60 m"
 """Why samples are dropped: their features hold nothing; a field that reaches over blocks is used by one set."""
 
 
@@ -134,18 +135,27 @@ def of_table(path: Path, options: TrainOptions) -> TrainingSet:
 def observed_samples(samples: Samples) -> tuple[Samples, dict[str, int]]:
     """Return the samples that have been observed, and how many have not, by reason.
 
+    All pixels in a cell of EMIT have its one spectrum: the one at its centre stands for it, or an accuracy would count
+    the same spectrum thirty-six times.
+
     Raises
     ------
     InvalidInputError
         If none has been observed.
     """
+    dropped = {}
+    if samples.layout.kind == EMIT_KIND:
+        step = RESOLUTION_M // FINEST_M
+        central = (samples.index.row % step == step // 2) & (samples.index.col % step == step // 2)
+        dropped = {OF_CELL: int((~central).sum())}
+        samples = samples.select(central)
     seen = samples.observed()
     if not seen.any():
         raise InvalidInputError(
             f"none of the {len(samples)} labelled pixels has features in {samples.source.name}",
             "They were never observed clear, or `cropcube build` and `cropcube features` have not reached them.",
         )
-    return samples.select(seen), {} if seen.all() else {UNOBSERVED: int((~seen).sum())}
+    return samples.select(seen), dropped if seen.all() else {**dropped, UNOBSERVED: int((~seen).sum())}
 
 
 def placed(samples: Samples) -> tuple[Samples, int]:
