@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cropcube.domain.emit import GOOD, WAVELENGTHS_NM
 from cropcube.domain.sensor import READ_FAILED, SENTINEL2
 from cropcube.domain.words import given_options, names_in
-from cropcube.errors import InvalidInputError
+from cropcube.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,6 +108,9 @@ class FeatureSpec:
         for field in fields(self):
             if any(field.name == FIELD_OF[word] and self.kind not in kinds for word, kinds in KINDS_OF.items()):
                 object.__setattr__(self, field.name, field.default)
+        if self.kind == EMIT_KIND:  # EMIT's own flags mask it
+            object.__setattr__(self, "classes", DEFAULT_CLASSES)
+            object.__setattr__(self, "dilate_m", 0)
         object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
         indices = self.indices or (("NDVI",) if self.kind == "statistics" else ())
         object.__setattr__(self, "indices", tuple(dict.fromkeys(name.upper() for name in indices)))
@@ -170,10 +173,6 @@ class FeatureSpec:
             raise InvalidInputError(
                 f"{self.join} is not laid beside spectra", f"Give --join features of --kind {', '.join(JOINED)}."
             )
-        if self.kind == EMIT_KIND and (self.dilate_m or self.classes != DEFAULT_CLASSES):
-            raise InvalidInputError(
-                "--mask and --dilate are of Sentinel-2's scene classes", "EMIT's own flags of clouds mask its spectra."
-            )
 
     @classmethod
     def of_words(cls, kind: str, mask: str, dilate: int, own: Mapping[str, Any]) -> FeatureSpec:
@@ -196,6 +195,11 @@ class FeatureSpec:
         """
         cls._check_kind(kind)
         given = given_options(("kind", kind), KINDS_OF, own)
+        if kind == EMIT_KIND and (dilate or cls.parse_mask(mask) != DEFAULT_CLASSES):
+            raise UsageError(
+                "--mask and --dilate are of Sentinel-2's scene classes",
+                "Leave them out: EMIT's own flags mask its spectra.",
+            )
         if "index" in given:
             given["index"] = names_in(given["index"])
         if "percentiles" in given:

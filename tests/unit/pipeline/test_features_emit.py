@@ -128,8 +128,10 @@ def test_a_second_run_does_nothing_and_status_knows_them(project: Path, made: An
 def test_options_of_other_kinds_are_refused(project: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--view belongs to --kind emit"):
         FeatureSpec.of_words("median", "scl:4,5,6,7", 0, {"view": "best"})
+    with pytest.raises(UsageError, match="scene classes"):
+        FeatureSpec.of_words("emit", "scl:4", 0, {})
     for words, said in (
-        ({"view": "worst"}, "no view"), ({"resample": "3"}, "not resampled"), ({"dilate_m": 20}, "scene classes"),
+        ({"view": "worst"}, "no view"), ({"resample": "3"}, "not resampled"),
         ({"continuum": True, "resample": "9"}, "whole spectra"),
     ):  # fmt: skip
         with pytest.raises(InvalidInputError, match=said):
