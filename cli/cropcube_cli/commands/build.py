@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from cropcube.pipeline.build_summary import BuildSummary
 
+LEFT_OUT_SHOWN = 20
+
 
 def build(
     project: ProjectOption = Path("."),
@@ -119,6 +121,8 @@ def _closing_table(summary: BuildSummary) -> Callable[[Console], None]:
             ("time", f"{figures['seconds']:.1f} s"),
         ]
         console.print(show.table(f"Build of {summary.project}", ("what", "value"), rows))
+        for what, _ in summary.catalog.get("refusals", ())[:LEFT_OUT_SHOWN]:
+            show.line(console, f"left out: {what}")
         if figures["failures"]:
             show.failed_reads(console, figures["failed_reads"], figures["failures"])
 
