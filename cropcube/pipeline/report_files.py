@@ -93,7 +93,7 @@ def write_report(content: ReportInput) -> ReportFiles:
         accuracies=content.accuracies,
         opening=(map_section(content, classes), detail_section(content, standing)),
         closing=(curves_section(content), *of_map, made_section(content)),
-        credit=credit(project),
+        credit=credit(project, content.card),
     )
     report, picture = project.output_folder / REPORT_NAME, project.output_folder / PICTURE_NAME
     place(report, render(page).encode("utf-8"))
@@ -130,9 +130,8 @@ def _map_png(content: ReportInput, classes: Raster) -> bytes:
     """Return the map as a picture that stands by itself."""
     project, legend = content.project, map_legend(content.project)
     grids = ", ".join(zone.lattice.crs for zone in project.spec.grid.zones)
-    lines = (
-        f"{credit(project)} {classifier_name(content.card)} on {content.card.feature}, mapped with cropcube on {grids}."
-    )
+    made = f"{classifier_name(content.card)} on {content.card.feature}, mapped with cropcube on {grids}."
+    lines = f"{credit(project, content.card)} {made}"
     caption = Caption(f"Crop types: {place_name(project.spec.region.name)}", season_text(project), lines)
     return map_picture(classes, swatches(legend, mapped_area(project, legend)), caption)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cropcube.catalog.vectors import VECTOR_SUFFIXES
 from cropcube.cube.store import Store
+from cropcube.domain.feature_spec import EMIT_KIND, FeatureSpec
 from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.map_product import CROP, legend_of
 from cropcube.report.pictures import Swatch
@@ -14,6 +15,7 @@ from cropcube.report.pictures import Swatch
 if TYPE_CHECKING:
     from cropcube.config import Project
     from cropcube.domain.legend import Legend
+    from cropcube.domain.model_card import ModelCard
     from cropcube.pipeline.map_records import MappedArea
 
 
@@ -51,8 +53,10 @@ def season_text(project: Project) -> str:
     return f"{season.start.day} {season.start:%B %Y} to {last.day} {last:%B %Y}"
 
 
-def credit(project: Project) -> str:
+def credit(project: Project, card: ModelCard) -> str:
     """Return what users of the data are asked to say."""
-    season = project.spec.season
-    years = sorted({season.start.year, season.date_of(season.days - 1).year})
-    return f"Contains modified Copernicus Sentinel data {'–'.join(map(str, years))}."
+    season, spec = project.spec.season, FeatureSpec.from_dict(card.feature_spec)
+    years = "–".join(map(str, sorted({season.start.year, season.date_of(season.days - 1).year})))
+    said = [f"Contains modified Copernicus Sentinel data {years}."] if spec.kind != EMIT_KIND or spec.join else []
+    said += [f"EMIT L2A reflectance {years}: NASA/JPL, LP DAAC."] if spec.kind == EMIT_KIND else []
+    return " ".join(said)

@@ -224,6 +224,11 @@ def test_a_model_maps_what_emit_saw_and_nothing_else(both: Path, tmp_path: Path,
     seen = np.kron(store.clear_count.values > 0, np.ones((6, 6), bool))
     assert (mapped.crop.values != 0).any()
     assert not (mapped.crop.values[~seen] != 0).any()
+    cropcube.evaluate(both, model=tmp_path / "model", quiet=True)
+    report = (both / "report.html").read_text("utf-8")
+    for words in ("EMIT L2A reflectance 2020", "EMIT saw of the region", "build --sensor emit --catalog granules"):
+        assert words in report
+    assert ("Copernicus" in report) == (name != "emit")
     if name == "emit":
         counted = mapped.clear_count.values > 0
         assert (mapped.crop.values[counted] != 0).all()
