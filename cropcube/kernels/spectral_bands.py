@@ -163,8 +163,8 @@ def _weights(bands: SpectralBands, name: str, centre: float, width: float) -> ND
     share = float(weight_W.sum())
     if share < LEAST_SHARE:
         raise InvalidInputError(
-            f"{name} at {centre:g} nm, {width:g} nm wide: good bands hold {100 * share:.0f} % of its response; expected "
-            f"{100 * LEAST_SHARE:.0f} % or more",
+            f"{name} at {centre:g} nm, {width:g} nm wide: good bands hold {100 * share:.0f} % of its response; "
+            f"expected {100 * LEAST_SHARE:.0f} % or more",
             "Leave it out, or ask for bands outside the water vapour windows.",
         )
     return weight_W
