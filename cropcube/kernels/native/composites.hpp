@@ -155,12 +155,12 @@ struct Means {
         counts += pick(known, every(1.0f), Floats{});
     }
 
-    // The plain mean has nothing below the line where no value is known: NaN.
     CROPCUBE_METHOD void write(float* mean, float* spread) const {
         const Doubles none = all_of(NAN);
         for (std::size_t p = 0; p < PARTS; ++p) {
             const Doubles number = part_of(counts, p), whole = weights[p];
-            narrow(mean + p * DOUBLES, where_positive(whole, weighted[p] / whole, plain[p] / number));
+            const Doubles unweighted = where_positive(number, plain[p] / number, none);
+            narrow(mean + p * DOUBLES, where_positive(whole, weighted[p] / whole, unweighted));
             Doubles root = whole;
             for (std::size_t i = 0; i < DOUBLES; ++i) lane(root, i) = std::sqrt(lane(root, i));
             narrow(spread + p * DOUBLES, where_positive(whole, all_of(1.0) / root, none));
