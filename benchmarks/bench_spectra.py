@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/bench_spectra.py
 
-A tile of 128 x 128 cells and EMIT's 285 bands, of which 244 are good and counted as input. Spectra are sums of a few
-smooth curves with noise; the hull of real ones has about as many points.
+A tile of 128 x 128 cells and EMIT's 285 bands, of which 244 are good and counted as input. Each spectrum is a mixture
+of two real ones (tests/data/emit), so that their hulls have about as many points: 14 to 42.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from cropcube.kernels.spectral_bands import WATER_VAPOUR_NM
 SIDE, DATES = 128, 4
 FEW = slice(0, SIDE // 16)
 CENTRE_NM = np.array(WAVELENGTHS_NM)
+REAL = Path(__file__).parents[1] / "tests/data/emit/emit20250324t221005_jpl_unmix_ex"
 Ways = list[tuple[str, Callable[[], Any] | None]]
 
 
@@ -49,14 +51,14 @@ def emit_bands() -> SpectralBands:
 
 
 def spectra(dates: int) -> NDArray[np.float32]:
-    """Return spectra with broad absorptions of random place and depth, and noise, (dates, bands, 128, 128)."""
+    """Return mixtures of two real spectra, brighter or darker, (dates, bands, 128, 128)."""
     generator = np.random.default_rng(dates)
-    shape = (dates, len(CENTRE_NM), SIDE, SIDE)
-    made = generator.normal(0.3, 0.002, shape)
-    for centre in (480, 670, 980, 1200, 1450, 1940, 2100, 2300):
-        depth = generator.uniform(0, 0.12, (dates, 1, SIDE, SIDE))
-        made -= depth * np.exp(-(((CENTRE_NM - centre) / generator.uniform(30, 120)) ** 2))[:, None, None]
-    return np.maximum(made, 0.001).astype(np.float32)
+    real = np.fromfile(REAL, "<f4").reshape(10, len(CENTRE_NM), 10).transpose(1, 0, 2).reshape(len(CENTRE_NM), -1)
+    shape = (dates, SIDE, SIDE)
+    one, other = (real[:, generator.integers(0, real.shape[1], shape)] for _ in range(2))
+    share = generator.uniform(0, 1, shape).astype(np.float32)
+    made = (one * share + other * (1 - share)) * generator.uniform(0.8, 1.2, shape).astype(np.float32)
+    return np.ascontiguousarray(made.transpose(1, 0, 2, 3))
 
 
 def season(dates: int) -> Acquisitions:
