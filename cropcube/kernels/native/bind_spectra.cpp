@@ -6,12 +6,12 @@ namespace cropcube {
 
 CROPCUBE_DECLARE(void continuum(const Continuum& work, std::size_t first, std::size_t stop, float* scratch,
                                 std::int32_t* hull);)
-CROPCUBE_DECLARE(void resample_bands(const ResampleBands& work, std::size_t first, std::size_t stop);)
+CROPCUBE_DECLARE(void resample_bands(const ResampleBands& work, std::size_t first, std::size_t stop, float* scratch);)
 
 namespace {
 
 using HullKernel = void (*)(const Continuum&, std::size_t, std::size_t, float*, std::int32_t*);
-using ResampleKernel = void (*)(const ResampleBands&, std::size_t, std::size_t);
+using ResampleKernel = void (*)(const ResampleBands&, std::size_t, std::size_t, float*);
 
 void continuum(Input<float, 3> spectrum, Input<std::int32_t, 1> good, Input<double, 1> centre, bool divides,
                Output<float, 3> found, std::size_t threads, const std::string& variant) {
@@ -57,8 +57,10 @@ void resample_bands(Input<float, 3> spectrum, Input<float, 3> uncertainty, Input
                              spectrum.shape(1) * spectrum.shape(2), least, found.data(), spread.data()};
     const ResampleKernel kernel = CROPCUBE_FUNCTION(ResampleKernel, resample_bands, variant);
     nb::gil_scoped_release release;
-    share((work.cells + RESAMPLE_BLOCK - 1) / RESAMPLE_BLOCK, threads, [&](std::size_t, std::size_t i) {
-        kernel(work, i * RESAMPLE_BLOCK, std::min(work.cells, (i + 1) * RESAMPLE_BLOCK));
+    std::vector<std::vector<float>> held(std::max<std::size_t>(1, threads));
+    share((work.cells + RESAMPLE_BLOCK - 1) / RESAMPLE_BLOCK, threads, [&](std::size_t thread, std::size_t i) {
+        held[thread].resize(resample_scratch(bands));
+        kernel(work, i * RESAMPLE_BLOCK, std::min(work.cells, (i + 1) * RESAMPLE_BLOCK), held[thread].data());
     });
 }
 

@@ -3,7 +3,7 @@
 // bits. What is not finite is missing; an uncertainty is stated where it is finite and above 0.
 #pragma once
 
-#include "floats.hpp"
+#include "wide_floats.hpp"
 
 namespace cropcube {
 
@@ -23,7 +23,7 @@ struct Composites {
 constexpr std::size_t COMPOSITE_BLOCK = 64;  // cells
 
 // Floats of scratch: what hides unclear cells, which acquisitions have a value, and a series of values and spreads.
-inline std::size_t composite_scratch(std::size_t dates) { return dates * (4 * COMPOSITE_BLOCK + 16); }
+inline std::size_t composite_scratch(std::size_t dates) { return dates * (2 * COMPOSITE_BLOCK + 16); }
 
 namespace {
 
@@ -36,16 +36,13 @@ CROPCUBE_INLINE bool is_stated(float a) { return is_value(a) && a > 0.0f; }
 struct CompositeBlock {
     const Composites& work;
     std::size_t first, count;
-    float* hide;   // (dates, COMPOSITE_BLOCK): 0 where clear, else NaN, to be added to a value
-    float* has;    // likewise: 1 where some good band has a value
-    double* sums;  // likewise
+    float* hide;  // (dates, COMPOSITE_BLOCK): 0 where clear, else NaN, to be added to a value
+    float* has;   // likewise: 1 where some good band has a value
     float* series;
 
     CompositeBlock(const Composites& of, std::size_t begin, std::size_t stop, float* scratch)
-        : work(of), first(begin), count(stop - begin) {
+        : work(of), first(begin), count(stop - begin), hide(scratch) {
         const std::size_t size = of.dates * COMPOSITE_BLOCK;
-        sums = reinterpret_cast<double*>(scratch);
-        hide = scratch + 2 * size;
         has = hide + size;
         series = has + size;
         for (std::size_t t = 0; t < of.dates; ++t) {
@@ -53,13 +50,22 @@ struct CompositeBlock {
                 const bool clear = i < count && of.clear[t * of.cells + first + i];
                 hide[t * COMPOSITE_BLOCK + i] = clear ? 0.0f : NONE;
                 has[t * COMPOSITE_BLOCK + i] = 0.0f;
-                sums[t * COMPOSITE_BLOCK + i] = 0.0;
             }
         }
     }
 
     std::size_t place(std::size_t date, std::size_t band) const {
         return (date * work.bands + band) * work.cells + first;
+    }
+
+    // What an acquisition says of a band in the cells from `at` on, and where it has a value; notes that it has one.
+    CROPCUBE_METHOD Where look(std::size_t date, std::size_t band, std::size_t at, Floats& value, Floats& spread) const {
+        const std::size_t from = place(date, band) + at, held = date * COMPOSITE_BLOCK + at;
+        value = load_floats(work.reflectance + from, count - at);
+        spread = load_floats(work.uncertainty + from, count - at);
+        const Where known = are_values(value + load_floats(hide + held));
+        put(has + held, pick(known, every(1.0f), load_floats(has + held)));
+        return known;
     }
 };
 
@@ -79,32 +85,36 @@ CROPCUBE_INLINE void count_acquisitions(const CompositeBlock& block) {
     }
 }
 
-// The acquisition with the least mean uncertainty of each cell, into `acquisition`; those that state none come last.
-CROPCUBE_INLINE void choose_acquisitions(const CompositeBlock& block, double* stated) {
-    const Composites& work = block.work;
-    double least[COMPOSITE_BLOCK] = {};
-    for (std::size_t i = 0; i < block.count; ++i) work.acquisition[block.first + i] = -1;
-    for (std::size_t t = 0; t < work.dates; ++t) {
-        double* sum = block.sums + t * COMPOSITE_BLOCK;
-        float* has = block.has + t * COMPOSITE_BLOCK;
-        for (std::size_t i = 0; i < COMPOSITE_BLOCK; ++i) stated[i] = 0.0;
-        for (std::size_t g = 0; g < work.wanted; ++g) {
-            const float* value = work.reflectance + block.place(t, work.good[g]);
-            const float* spread = work.uncertainty + block.place(t, work.good[g]);
-            for (std::size_t i = 0; i < block.count; ++i) {
-                const bool known = is_value(value[i] + block.hide[t * COMPOSITE_BLOCK + i]);
-                const bool counts = known & is_stated(spread[i]);
-                has[i] = known ? 1.0f : has[i];
-                sum[i] += counts ? static_cast<double>(spread[i]) : 0.0;
-                stated[i] += counts ? 1.0 : 0.0;
-            }
+// The mean uncertainty that an acquisition states over its good bands; endless where it states none.
+CROPCUBE_INLINE void mean_uncertainty(const CompositeBlock& block, std::size_t date, double* mean) {
+    Doubles sums[COMPOSITE_BLOCK / DOUBLES] = {};
+    Floats stated[COMPOSITE_BLOCK / FLOATS] = {};
+    for (std::size_t g = 0; g < block.work.wanted; ++g) {
+        for (std::size_t at = 0; at < block.count; at += FLOATS) {
+            Floats value, spread;
+            const Where known = block.look(date, block.work.good[g], at, value, spread);
+            const Where counts = known & are_stated(spread);
+            const Floats held = pick(counts, spread, Floats{});
+            for (std::size_t p = 0; p < PARTS; ++p) sums[at / DOUBLES + p] += part_of(held, p);
+            stated[at / FLOATS] += pick(counts, every(1.0f), Floats{});
         }
+    }
+    for (std::size_t i = 0; i < block.count; ++i) {
+        const double number = lane(stated[i / FLOATS], i % FLOATS);
+        mean[i] = number > 0.0 ? lane(sums[i / DOUBLES], i % DOUBLES) / number : static_cast<double>(INFINITY);
+    }
+}
+
+// Writes the acquisition with the least mean uncertainty of each cell; -1 where there is none.
+CROPCUBE_INLINE void choose_acquisitions(const CompositeBlock& block, std::int16_t* best) {
+    double least[COMPOSITE_BLOCK] = {}, mean[COMPOSITE_BLOCK] = {};
+    for (std::size_t i = 0; i < block.count; ++i) best[i] = -1;
+    for (std::size_t t = 0; t < block.work.dates; ++t) {
+        mean_uncertainty(block, t, mean);
         for (std::size_t i = 0; i < block.count; ++i) {
-            const double mean = stated[i] > 0.0 ? sum[i] / stated[i] : static_cast<double>(INFINITY);
-            std::int16_t& best = work.acquisition[block.first + i];
-            if (has[i] > 0.0f && (best < 0 || mean < least[i])) {
-                best = static_cast<std::int16_t>(t);
-                least[i] = mean;
+            if (block.has[t * COMPOSITE_BLOCK + i] > 0.0f && (best[i] < 0 || mean[i] < least[i])) {
+                best[i] = static_cast<std::int16_t>(t);
+                least[i] = mean[i];
             }
         }
     }
@@ -114,9 +124,7 @@ CROPCUBE_INLINE void choose_acquisitions(const CompositeBlock& block, double* st
 CROPCUBE_INLINE void best_cells(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
     const CompositeBlock block(work, first, stop, scratch);
     std::int16_t best[COMPOSITE_BLOCK];
-    double stated[COMPOSITE_BLOCK];
-    choose_acquisitions(block, stated);
-    std::memcpy(best, work.acquisition + first, block.count * sizeof *best);
+    choose_acquisitions(block, best);
     count_acquisitions(block);
     std::memcpy(work.acquisition + first, best, block.count * sizeof *best);
     for (std::size_t g = 0; g < work.wanted; ++g) {
@@ -130,54 +138,63 @@ CROPCUBE_INLINE void best_cells(const Composites& work, std::size_t first, std::
     }
 }
 
+// Sums of a mean, of the cells of a register.
+struct Means {
+    Doubles weights[PARTS] = {}, weighted[PARTS] = {}, plain[PARTS] = {};
+    Floats counts{};
+
+    CROPCUBE_METHOD void add(Where known, Floats value, Floats spread) {
+        const Floats here = pick(known, value, Floats{});
+        const Floats deviation = pick(known & are_stated(spread), spread, every(INFINITY));
+        for (std::size_t p = 0; p < PARTS; ++p) {
+            const Doubles r = part_of(here, p), s = part_of(deviation, p), weight = all_of(1.0) / (s * s);
+            weights[p] += weight;
+            weighted[p] += weight * r;
+            plain[p] += r;
+        }
+        counts += pick(known, every(1.0f), Floats{});
+    }
+
+    CROPCUBE_METHOD void write(float* mean, float* spread) const {
+        const Doubles none = all_of(NAN);
+        for (std::size_t p = 0; p < PARTS; ++p) {
+            const Doubles number = part_of(counts, p), whole = weights[p];
+            const Doubles unweighted = where_positive(number, plain[p] / number, none);
+            narrow(mean + p * DOUBLES, where_positive(whole, weighted[p] / whole, unweighted));
+            Doubles root = whole;
+            for (std::size_t i = 0; i < DOUBLES; ++i) lane(root, i) = std::sqrt(lane(root, i));
+            narrow(spread + p * DOUBLES, where_positive(whole, all_of(1.0) / root, none));
+        }
+    }
+};
+
 // Likewise to the mean weighted by the inverse variance; plain, without uncertainty, where none is stated.
 CROPCUBE_INLINE void mean_cells(const Composites& work, std::size_t first, std::size_t stop, float* scratch) {
     const CompositeBlock block(work, first, stop, scratch);
     for (std::size_t g = 0; g < work.wanted; ++g) {
         const std::size_t band = work.good[g], to = band * work.cells + first;
-        double weights[COMPOSITE_BLOCK] = {}, weighted[COMPOSITE_BLOCK] = {}, plain[COMPOSITE_BLOCK] = {};
-        double counts[COMPOSITE_BLOCK] = {};
-        for (std::size_t t = 0; t < work.dates; ++t) {
-            const float* value = work.reflectance + block.place(t, band);
-            const float* spread = work.uncertainty + block.place(t, band);
-            const float* hide = block.hide + t * COMPOSITE_BLOCK;
-            float* has = block.has + t * COMPOSITE_BLOCK;
-            for (std::size_t i = 0; i < block.count; ++i) {
-                const bool known = is_value(value[i] + hide[i]);
-                const double here = known ? static_cast<double>(value[i]) : 0.0;
-                const double deviation = known & is_stated(spread[i]) ? static_cast<double>(spread[i]) : INFINITY;
-                const double weight = 1.0 / (deviation * deviation);
-                weights[i] += weight;
-                weighted[i] += weight * here;
-                plain[i] += here;
-                counts[i] += known ? 1.0 : 0.0;
-                has[i] = known ? 1.0f : has[i];
+        for (std::size_t at = 0; at < block.count; at += FLOATS) {
+            Means means;
+            for (std::size_t t = 0; t < work.dates; ++t) {
+                Floats value, spread;
+                const Where known = block.look(t, band, at, value, spread);
+                means.add(known, value, spread);
             }
-        }
-        for (std::size_t i = 0; i < block.count; ++i) {
-            const bool stated = weights[i] > 0.0;
-            const double mean = stated ? weighted[i] / weights[i] : plain[i] / counts[i];
-            work.spectrum[to + i] = counts[i] > 0.0 ? static_cast<float>(mean) : NONE;
-            work.spread[to + i] = stated ? static_cast<float>(1.0 / std::sqrt(weights[i])) : NONE;
+            float mean[FLOATS], spread[FLOATS];
+            means.write(mean, spread);
+            put(work.spectrum + to + at, load_floats(mean), block.count - at);
+            put(work.spread + to + at, load_floats(spread), block.count - at);
         }
     }
     count_acquisitions(block);
 }
 
-// Some values from `from` on; zeros after the first `count`.
-CROPCUBE_INLINE Floats load_floats(const float* from, std::size_t count) {
-    Floats some{};
-    std::memcpy(&some, from, (count < FLOATS ? count : FLOATS) * sizeof(float));
-    return some;
-}
-CROPCUBE_INLINE void put(float* to, Floats some) { std::memcpy(to, &some, sizeof some); }
-
 // Sorts a series by value, by spread where values are the same, so that the order of acquisitions changes nothing.
 CROPCUBE_INLINE void sort_series(const Composites& work, float* values, float* spreads) {
     for (std::size_t e = 0; e < work.exchanges; ++e) {
         const std::size_t low = work.network[2 * e] * FLOATS, high = work.network[2 * e + 1] * FLOATS;
-        const Floats a = load_floats(values + low, FLOATS), b = load_floats(values + high, FLOATS);
-        const Floats s = load_floats(spreads + low, FLOATS), r = load_floats(spreads + high, FLOATS);
+        const Floats a = load_floats(values + low), b = load_floats(values + high);
+        const Floats s = load_floats(spreads + low), r = load_floats(spreads + high);
         const Where swap = below(b, a) | (~below(a, b) & below(r, s));
         put(values + low, pick(swap, b, a));
         put(values + high, pick(swap, a, b));
@@ -198,7 +215,7 @@ CROPCUBE_INLINE void middle_of(const Composites& work, const float* values, cons
         const Floats twice = every(2.0f * static_cast<float>(k));
         const Where lower = below(twice, known) & ~below(twice + two, known);
         const Where upper = ~below(twice, known - one) & ~below(known, twice);
-        const Floats value = load_floats(values + k * FLOATS, FLOATS), s = load_floats(spreads + k * FLOATS, FLOATS);
+        const Floats value = load_floats(values + k * FLOATS), s = load_floats(spreads + k * FLOATS);
         low = pick(lower, value, low);
         low_spread = pick(lower, s, low_spread);
         high = pick(upper, value, high);
@@ -220,22 +237,18 @@ CROPCUBE_INLINE void median_cells(const Composites& work, std::size_t first, std
             const std::size_t left = block.count - at;
             Floats known{};
             for (std::size_t t = 0; t < work.dates; ++t) {
-                const Floats value = load_floats(work.reflectance + block.place(t, band) + at, left);
-                const Floats s = load_floats(work.uncertainty + block.place(t, band) + at, left);
-                const Floats shown = value + load_floats(block.hide + t * COMPOSITE_BLOCK + at, FLOATS);
-                const Where has = nothing(shown - shown), stated = has & nothing(s - s) & below(Floats{}, s);
+                Floats value, s;
+                const Where has = block.look(t, band, at, value, s);
                 put(values + t * FLOATS, pick(has, value, endless));
-                put(spreads + t * FLOATS, pick(stated, s, endless));
+                put(spreads + t * FLOATS, pick(has & are_stated(s), s, endless));
                 known += pick(has, one, Floats{});
-                float* seen = block.has + t * COMPOSITE_BLOCK + at;
-                put(seen, pick(has, one, load_floats(seen, FLOATS)));
             }
             sort_series(work, values, spreads);
             Floats median, spread;
             middle_of(work, values, spreads, known, median, spread);
             const Where some = below(Floats{}, known);
-            store(work.spectrum + to + at, pick(some, median, none), left);
-            store(work.spread + to + at, pick(some & nothing(spread - spread), spread, none), left);
+            put(work.spectrum + to + at, pick(some, median, none), left);
+            put(work.spread + to + at, pick(some & are_values(spread), spread, none), left);
         }
     }
     count_acquisitions(block);

@@ -34,8 +34,8 @@ CROPCUBE_INLINE std::size_t upper_hull(const double* x, const float* y, std::siz
     return size;
 }
 
-// Replaces one spectrum by what is asked for. A hull is concave: it is positive where its ends are.
-CROPCUBE_INLINE void reduce_spectrum(const Continuum& work, float* y, std::int32_t* hull) {
+// Replaces one spectrum by its hull. A hull is concave: it is positive where its ends are.
+CROPCUBE_INLINE void raise_to_hull(const Continuum& work, float* y, std::int32_t* hull) {
     const std::size_t count = work.wanted;
     bool sound = count > 0 && y[0] > 0.0f && y[count - 1] > 0.0f;
     for (std::size_t n = 0; n < count; ++n) sound &= y[n] - y[n] == 0.0f;
@@ -49,13 +49,10 @@ CROPCUBE_INLINE void reduce_spectrum(const Continuum& work, float* y, std::int32
         const std::size_t a = hull[p], b = hull[p + 1];
         const double begin = y[a], slope = (static_cast<double>(y[b]) - begin) / (x[b] - x[a]);
         for (std::size_t n = a + 1; n < b; ++n) {
-            const double line = begin + slope * (x[n] - x[a]), here = y[n];
-            const double above = line > here ? line : here;
-            y[n] = static_cast<float>(work.divides ? here / above : above);
+            const float line = static_cast<float>(begin + slope * (x[n] - x[a]));
+            y[n] = line > y[n] ? line : y[n];  // never below, so that no quotient is above 1
         }
     }
-    // Only now, since each segment needs the values of its ends.
-    for (std::size_t p = 0; work.divides && p < size; ++p) y[hull[p]] = 1.0f;
 }
 
 // Reduces the cells [first, stop), at most a block.
@@ -66,10 +63,14 @@ CROPCUBE_INLINE void hull_cells(const Continuum& work, std::size_t first, std::s
         const float* from = work.spectrum + work.good[g] * work.cells + first;
         for (std::size_t i = 0; i < count; ++i) scratch[i * wanted + g] = from[i];
     }
-    for (std::size_t i = 0; i < count; ++i) reduce_spectrum(work, scratch + i * wanted, hull);
+    for (std::size_t i = 0; i < count; ++i) raise_to_hull(work, scratch + i * wanted, hull);
     for (std::size_t g = 0; g < wanted; ++g) {
-        float* to = work.found + work.good[g] * work.cells + first;
-        for (std::size_t i = 0; i < count; ++i) to[i] = scratch[i * wanted + g];
+        const std::size_t place = work.good[g] * work.cells + first;
+        for (std::size_t i = 0; i < count; ++i) {
+            const float above = scratch[i * wanted + g];
+            const float quotient = work.spectrum[place + i] / above;
+            work.found[place + i] = work.divides && above > 0.0f ? quotient : above;
+        }
     }
 }
 

@@ -52,8 +52,8 @@ void continuum(const Continuum& work, std::size_t first, std::size_t stop, float
     hull_cells(work, first, stop, scratch, hull);
 }
 
-void resample_bands(const ResampleBands& work, std::size_t first, std::size_t stop) {
-    resample_cells(work, first, stop);
+void resample_bands(const ResampleBands& work, std::size_t first, std::size_t stop, float* scratch) {
+    resample_cells(work, first, stop, scratch);
 }
 
 void clear_mask(const ClearMask& work, std::size_t date, std::uint8_t* scratch) { mask_date(work, date, scratch); }
