@@ -18,6 +18,7 @@ from cropcube.cube.ledger import Ledger
 from cropcube.domain.emit import EMIT, GOOD, WAVELENGTHS_NM, Seen
 from cropcube.errors import InvalidInputError, MissingError, UsageError
 from cropcube.pipeline.build import build
+from cropcube.pipeline.build_memory import task_memory_bytes
 from cropcube.pipeline.build_options import BuildOptions
 from cropcube.pipeline.status import status
 from cropcube.run.options import RunOptions
@@ -124,7 +125,9 @@ def test_a_second_run_does_nothing_and_workers_write_the_same(project: Path, gra
     assert again.as_dict()["reused"] == again.as_dict()["tasks"]
     assert tree_bytes(project / "cube-emit.zarr") == before
     other = tmp_path / "project"
-    build_emit(other, granules, RunOptions("local", workers=2, quiet=True))
+    made = build_emit(other, granules, RunOptions("local", workers=2, quiet=True))
+    tiles = tuple(find_project(other).spec.grid.tiles())
+    assert 0 < made.as_dict()["peak_memory_bytes"] <= task_memory_bytes(EMIT, tiles, 1)
     assert tree_bytes(other / "cube-emit.zarr") == before
     assert tree_bytes(other / "ledger") == tree_bytes(project / "ledger")
 
