@@ -147,7 +147,7 @@ def features(
     percentiles: str | Iterable[float] | None = None,
     view: str | None = None,
     resample: str | None = None,
-    continuum: bool | None = None,
+    continuum: bool = False,
     join: str | None = None,
     dry_run: bool = False,
     region: str | None = None,

@@ -55,11 +55,6 @@ class BuildSquare:
     verify: bool = False
     "Check the checksums of remote files too."
 
-    @property
-    def name(self) -> str:
-        """The task's place among the records of its stage."""
-        return f"{self.zone}/s{self.slab:03d}/r{self.square[0]:04d}c{self.square[1]:04d}"
-
 
 @dataclass(frozen=True)
 class PlannedTask:
@@ -105,10 +100,14 @@ def plan(project: Project, catalog: FrozenCatalog, verify: bool, known: frozense
             touching = _touching(zone.lattice, boxes_of[name], seen)
             for number, (square, tiles) in enumerate(squares_of[name].items()):
                 here = touching.get(number, [])
-                wanted = BuildSquare(name, square, slab, tiles, (), verify)
-                key = f"{project.build_stage}/{wanted.name}"
+                key = task_key(name, slab, square, project.build_stage)
                 if here or key in known:
-                    yield _planned(key, spec, wanted, here)
+                    yield _planned(key, spec, BuildSquare(name, square, slab, tiles, (), verify), here)
+
+
+def task_key(zone: str, slab: int, square: tuple[int, int], stage: str = "build") -> str:
+    """Return a task's place in the ledger."""
+    return f"{stage}/{zone}/s{slab:03d}/r{square[0]:04d}c{square[1]:04d}"
 
 
 def own_scenes(facts: Sequence[SceneFacts], lattice: Lattice) -> list[SceneFacts]:

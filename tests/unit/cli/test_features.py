@@ -90,7 +90,7 @@ def test_bad_options_make_nothing(root, arguments):
         (("--kind", "annual-median", "--ridge", "0"), "--ridge belongs to --kind harmonic, not to annual-median"),
         (
             ("--kind", "harmonic", "--index", "NDVI"),
-            "--index belongs to --kind median, annual-median, geomedian or statistics",
+            "--index belongs to --kind median, annual-median, geomedian, statistics or emit",
         ),
         (("--percentiles", "5"), "--percentiles belongs to --kind percentiles, not to median"),
         (("--memory-limit", "6X"), "'6X' is not a size"),
