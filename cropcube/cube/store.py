@@ -35,10 +35,7 @@ if TYPE_CHECKING:
 
 MARK = "zarr.json"
 """The root's metadata: a store stands where they stand, with all its arrays."""
-VERBS = {
-    "cube": "cropcube build", "cube-emit": "cropcube build --sensor emit", "features": "cropcube features",
-    "map": "cropcube predict",
-}  # fmt: skip
+VERBS = {"cube": "cropcube build", "cube-emit": "cropcube build --sensor emit", "map": "cropcube predict"}
 
 
 class Store:
@@ -116,8 +113,8 @@ class Store:
             If what stands is not a store of ours.
         """
         if not cls.exists(path):
-            kind = path.stem if path.stem in VERBS else "features"
-            raise MissingError(f"there is no store {path}", f"`{VERBS[kind]}` makes it.")
+            verb = VERBS.get(path.stem, "cropcube features")
+            raise MissingError(f"there is no store {path}", f"`{verb}` makes it.")
         try:
             return cls(path, root_attrs(path), writable, threads)
         except OSError as error:

@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from rasterio.features import rasterize
@@ -244,19 +244,20 @@ class _Mosaic:
 
     def add(self, scene: Scene, seen: OrthoTile, header: EmitHeader) -> None:
         """Take in what one granule shows."""
-        assert seen.uncertainty is not None and seen.quality is not None  # noqa: PT018 (both were asked for)
+        uncertainty = cast("NDArray[np.float32]", seen.uncertainty)  # the sweep was asked for all three
+        quality = cast("NDArray[np.uint8]", seen.quality)
         lacking = np.asarray(GOOD) & ~header.good
         seen.reflectance[lacking] = np.nan  # bands that this granule alone calls bad
         if not self.scenes:
             self.scenes = [scene]
-            self.reflectance, self.uncertainty, self.quality = seen.reflectance, seen.uncertainty, seen.quality
+            self.reflectance, self.uncertainty, self.quality = seen.reflectance, uncertainty, quality
             return
-        better = (seen.quality != 0) & ((self.quality == 0) | (_is_clear(seen.quality) & ~_is_clear(self.quality)))
+        better = (quality != 0) & ((self.quality == 0) | (_is_clear(quality) & ~_is_clear(self.quality)))
         if better.any():
             self.scenes.append(scene)
             self.reflectance[:, better] = seen.reflectance[:, better]
-            self.uncertainty[:, better] = seen.uncertainty[:, better]
-            self.quality[better] = seen.quality[better]
+            self.uncertainty[:, better] = uncertainty[:, better]
+            self.quality[better] = quality[better]
 
 
 def _is_clear(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
