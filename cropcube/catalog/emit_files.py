@@ -67,7 +67,7 @@ def granule_items(folder: Path) -> Iterator[Mapping[str, Any]]:
             "id": identity,
             "collection": collections.get(identity, ""),
             "properties": {},
-            "assets": {label: {"href": path} for label, path in files.items()},
+            "assets": {label: {"href": path, "file:size": Path(path).stat().st_size} for label, path in files.items()},
         }
 
 

@@ -24,7 +24,8 @@ _SIGNATURE_KEYS = frozenset(
 
 def is_remote(href: str) -> bool:
     """Return whether an href names a URL or an object store, not a local file."""
-    return href.partition(":")[0].lower() in REMOTE_SCHEMES
+    scheme, colon, _ = href.partition(":")
+    return bool(colon) and scheme.lower() in REMOTE_SCHEMES
 
 
 def resolve_href(href: str, folder: str | None) -> str:

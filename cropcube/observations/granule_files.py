@@ -37,11 +37,14 @@ class GranuleFiles:
     """Gives the path of each file of a granule, fetched if need be."""
 
     folder: Path
-    "Scratch; what is fetched stays until it is dropped or the folder goes. Of one task alone where it drops."
+    "Scratch of one task alone; what is fetched stays until it is dropped or the folder goes."
     login: EarthdataLogin = field(default_factory=shared_login)
     retry: Retry = field(default_factory=Retry)
     "Of each piece of a file, so that a file that takes hours may break off more often."
     counts: ReadCounts = field(default_factory=ReadCounts)
+    shared: Path | None = None
+    """Folder on the same disk in which tasks leave each other what they fetched, as further names of the same files:
+    what one of them deletes there is not gone for the others."""
 
     def path(self, scene: Scene, label: str) -> Path:
         """Return where a file lies on this machine; its size, checksum and head are those it should have.
@@ -78,12 +81,9 @@ class GranuleFiles:
                 self._place(asset).unlink(missing_ok=True)
 
     def trim(self, most_bytes: int) -> None:
-        """Delete what was fetched first until no more than so many bytes are kept.
-
-        Readers keep what they have open; a task that comes later fetches again what it finds gone.
-        """
+        """Delete from what tasks share the oldest files, until no more than so many bytes are left."""
         found = []
-        for path in self.folder.glob("*.nc") if self.folder.is_dir() else ():
+        for path in self.shared.glob("*.nc") if self.shared is not None else ():
             with contextlib.suppress(FileNotFoundError):
                 facts = path.stat()
                 found.append((facts.st_mtime, facts.st_size, path))
@@ -104,7 +104,7 @@ class GranuleFiles:
 
     def _fetched(self, name: str, label: str, asset: Asset) -> Path:
         place = self._place(asset)
-        if place.is_file():
+        if place.is_file() or self._is_left_by_another(name, label, asset):
             return place
         self.folder.mkdir(parents=True, exist_ok=True)
         # Of this thread: two that fetch one file do it twice and both end whole.
@@ -119,7 +119,30 @@ class GranuleFiles:
         finally:
             partial.unlink(missing_ok=True)
         self.counts.add(files=1, bytes_read=place.stat().st_size)
+        if self.shared is not None:
+            with contextlib.suppress(OSError):  # there already, or going: the next task fetches it
+                self.shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.link(place, self.shared / place.name)
         return place
+
+    def _is_left_by_another(self, name: str, label: str, asset: Asset) -> bool:
+        """Take what another task has fetched, if it is there, of this user, and the file that the item states."""
+        if self.shared is None:
+            return False
+        place = self._place(asset)
+        try:
+            if self.shared.stat().st_uid != os.getuid():
+                return False
+            self.folder.mkdir(parents=True, exist_ok=True)
+            os.link(self.shared / place.name, place)
+            _check(name, label, place, asset)
+        except ReadError:  # of an item that has changed since
+            place.unlink(missing_ok=True)
+            (self.shared / place.name).unlink(missing_ok=True)
+            return False
+        except OSError:
+            return False
+        return True
 
     def _place(self, asset: Asset) -> Path:
         """Return where a remote file is kept; only names of EMIT files come here, so none leaves the folder."""
@@ -129,10 +152,12 @@ class GranuleFiles:
         return self.folder / base
 
     def _refuse_without_room(self, name: str, total: int) -> None:
+        if total > shutil.disk_usage(self.folder).free:
+            self.trim(0)
         free = shutil.disk_usage(self.folder).free
         if total > free:
             raise ReadError(
-                f"{name} has {total / 1e9:.2f} GB; {free / 1e9:.2f} GB are free at {self.folder}",
+                f"{name} has {total / 1e6:,.0f} MB; {free / 1e6:,.0f} MB are free at {self.folder}",
                 "Make room there, or let TMPDIR name a larger disk; the next build retries what failed.",
             )
 

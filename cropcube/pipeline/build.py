@@ -85,9 +85,9 @@ def build(
     try:
         catalog = _catalog(project, options, say)
     except CropcubeError:
+        with contextlib.suppress(OSError):  # answers of a search that broke off are kept
+            search_folder(project.scenes_path).rmdir()
         if standing is None and not project.scenes_path.exists():
-            with contextlib.suppress(OSError):  # answers of a search that broke off are kept
-                search_folder(project.scenes_path).rmdir()
             discard_project(project)  # no scene was found: the next try may well name another region or season
         raise
     if options.scenes_only:

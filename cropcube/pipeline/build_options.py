@@ -14,7 +14,7 @@ from cropcube.catalog.hrefs import is_remote, redact
 from cropcube.catalog.known import DEFAULT_CATALOGS, KNOWN_CATALOGS
 from cropcube.catalog.outlines import find_region
 from cropcube.catalog.search import SearchRequest
-from cropcube.config import FILE_NAME, Project, ProjectSpec, find_project
+from cropcube.config import FILE_NAME, REGION_NAME, Project, ProjectSpec, find_project
 from cropcube.domain.emit import EMIT
 from cropcube.domain.lattice import DEFAULT_TILE_PX, Lattice
 from cropcube.domain.season import Season
@@ -75,8 +75,6 @@ class BuildOptions:
             raise UsageError("--bands and --resolution both choose bands", "Give one of them.")
         if self.sensor not in SENSORS:
             raise InvalidInputError(f"sensor {self.sensor!r} is not known", f"Use {' or '.join(SENSORS)}.")
-        if self.sensor == "emit" and (self.bands is not None or self.resolution_m is not None):
-            raise UsageError("--bands and --resolution are of Sentinel-2", "EMIT is kept with all of its bands.")
         if self.max_failed_reads < 0:
             raise InvalidInputError(f"--max-failed-reads {self.max_failed_reads} is negative", "Give 0 or more.")
 
@@ -94,6 +92,8 @@ def standing_project(root: Location, options: BuildOptions) -> Project | None:
         If there is none and no region is given either.
     """
     if (root / FILE_NAME).is_file():
+        if options.region is not None and not (root / REGION_NAME).is_file():
+            return None  # killed while it was created: the same command writes the outline
         return find_project(root)
     if options.region is not None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -50,8 +51,8 @@ CENTRE_TOLERANCE_NM = 0.02
 
 
 def scratch_of(project: Project) -> Path:
-    """Return where a machine keeps the granules that it fetched for a project."""
-    return Path(tempfile.gettempdir()) / f"cropcube-{project.spec.digest[:16]}"
+    """Return where the tasks of a machine leave each other the granules that they fetched for a project."""
+    return Path(tempfile.gettempdir()) / f"cropcube-{os.getuid()}-{project.spec.digest[:16]}"
 
 
 def drop_scratch(project: Project) -> None:
@@ -81,13 +82,16 @@ def write(project: Project, task: StageTask) -> TaskResult:
     """
     seen = project.seen_by(EMIT)
     store = Store.open(seen.cube_path, writable=True, threads=task.threads)
-    scratch = GranuleFiles(scratch_of(project))
-    work = _Work(seen.spec.region, task.payload, store, scratch, task.threads)
-    for day, scenes in scenes_by_day(seen, task).items():
-        work.do(day, scenes)
+    with tempfile.TemporaryDirectory(prefix="cropcube-task-") as own:
+        scratch = GranuleFiles(Path(own), shared=scratch_of(project))
+        work = _Work(seen.spec.region, task.payload, store, scratch, task.threads)
+        for day, scenes in scenes_by_day(seen, task).items():
+            work.do(day, scenes)
+            for scene in scenes:
+                scratch.drop(scene)
+            scratch.trim(SCRATCH_BYTES)
     present = {tile: days for tile, days in work.cells.items() if days}
     store.mark_present(task.payload.zone, task.payload.slab, task.payload.square, present)
-    scratch.trim(SCRATCH_BYTES)
     details = {
         "scenes": len(task.payload.scenes),
         "days": {tile.name: sorted(days) for tile, days in sorted(present.items())},

@@ -188,7 +188,8 @@ def whole_source(
     if not Store.exists(path):
         raise MissingError(
             f"{project.root} has no features {spec.name}, which the model takes",
-            f"Run `{features_command(spec)}` first, or use --from cube or --from catalog.",
+            f"Run `{features_command(spec)}` first"
+            + ("." if spec.kind == EMIT_KIND else ", or use --from cube or --from catalog."),
         )
     return stored_source(Store.open(path, threads=threads))
 

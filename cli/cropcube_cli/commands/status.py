@@ -85,8 +85,9 @@ def _render_tile(console: Console, found: Provenance) -> None:
 def _render_build(console: Console, build: dict[str, object]) -> None:
     clear = build["clear_observations"]
     if isinstance(clear, dict):
+        of = "EMIT: clear" if "seen" in build else "Clear"
         console.print(
-            f"Clear observations per pixel, tile means: {clear['least']} to {clear['most']}, median {clear['median']} "
+            f"{of} observations per pixel, tile means: {clear['least']} to {clear['most']}, median {clear['median']} "
             f"({clear['tiles']} tiles)"
         )
     seen = build.get("seen")

@@ -328,7 +328,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
 ) -> None:
     usage = granule_files.shutil.disk_usage(files.folder.parent)
     monkeypatch.setattr(granule_files.shutil, "disk_usage", lambda path: usage._replace(free=100))
-    assert "0.00 GB are free at" in refused(files, scene).what
+    assert "0 MB are free at" in refused(files, scene).what
     assert len(server.seen("storage")) == 1
 
 
@@ -348,3 +348,26 @@ def test_local_files_are_taken_where_they_lie_and_never_dropped(tmp_path: Path) 
         files.path(scene, "MASK")
     with pytest.raises(ReadError, match="has no band RFLUNCERT"):
         files.path(replace(scene, assets={}), "RFLUNCERT")
+
+
+def test_what_tasks_leave_each_other_may_be_deleted_by_any_of_them(
+    signed_in: None, server: Earthdata, files: GranuleFiles, scene: Scene, tmp_path: Path
+) -> None:
+    """Files are links of their own; what is there of another size is not believed."""
+    one, other = (GranuleFiles(tmp_path / name, files.login, HURRY, shared=tmp_path / "shared") for name in "ab")
+    wanted = original(server, "MASK")
+    assert one.path(scene, "MASK").read_bytes() == wanted
+    asked = len(server.seen("data"))
+    held = other.path(scene, "MASK")
+    assert len(server.seen("data")) == asked
+    one.drop(scene)
+    one.trim(0)
+    assert not list((tmp_path / "shared").iterdir())
+    assert held.read_bytes() == wanted
+    (tmp_path / "shared" / held.name).write_bytes(b"left by a build that was killed")
+    third = GranuleFiles(tmp_path / "c", files.login, HURRY, shared=tmp_path / "shared")
+    assert third.path(scene, "MASK").read_bytes() == wanted
+    assert len(server.seen("data")) > asked
+    for each in (other, third):
+        each.drop(scene)
+    assert not list((tmp_path / "c").iterdir())

@@ -16,7 +16,7 @@ import cropcube
 from cropcube.config import find_project
 from cropcube.cube.ledger import Ledger
 from cropcube.domain.emit import EMIT, GOOD, WAVELENGTHS_NM, Seen
-from cropcube.errors import InvalidInputError, MissingError, UsageError
+from cropcube.errors import InvalidInputError, MissingError
 from cropcube.pipeline.build import build
 from cropcube.pipeline.build_memory import task_memory_bytes
 from cropcube.pipeline.build_options import BuildOptions
@@ -180,7 +180,7 @@ def test_it_lies_beside_sentinel_2_and_both_keep_to_themselves(project: Path) ->
 def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="sensor 'landsat' is not known"):
         BuildOptions(sensor="landsat")
-    with pytest.raises(UsageError, match="Sentinel-2"):
-        BuildOptions(sensor="emit", bands=("B02",))
+    with pytest.raises(InvalidInputError, match="no band 'R0842'"):  # bands are those of Sentinel-2's cube
+        build(tmp_path / "p", BuildOptions(region=REGION, sensor="emit", season=SEASON, bands=("r0842",)), SERIAL)
     with pytest.raises(MissingError, match="no revisit can be counted on"):
         build(tmp_path / "p", BuildOptions(region=REGION, season=SEASON, sensor="emit", dry_run=True), SERIAL)

@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from cropcube.config import create_project
 from cropcube.domain.emit import EMIT
-from cropcube.pipeline.build_options import BuildOptions, is_answered, needs_network, wanted_request, wanted_spec
+from cropcube.pipeline.build_options import (
+    BuildOptions,
+    is_answered,
+    needs_network,
+    standing_project,
+    wanted_request,
+    wanted_spec,
+)
 
 
 def test_a_region_across_the_antimeridian_is_said_aloud() -> None:
@@ -42,3 +50,15 @@ def test_emit_is_asked_of_nasa_or_of_a_folder(tmp_path: Path, monkeypatch: pytes
     assert is_answered(wanted_request(BuildOptions(), spec, local.as_dict()), local.as_dict())
     assert not is_answered(nasa, local.as_dict())
     assert not is_answered(wanted_request(BuildOptions(catalog="granules"), optical, None), local.as_dict())
+
+
+def test_a_project_without_its_outline_is_gone_on_with_by_the_command_that_began_it(tmp_path: Path) -> None:
+    """It was killed between the two files."""
+    options = BuildOptions(region="4.4,51.4,4.5,51.5", season="2020")
+    made = create_project(tmp_path, wanted_spec(options, None, lambda _: None))
+    (tmp_path / "region.geojson").unlink()
+    assert standing_project(tmp_path, options) is None
+    create_project(tmp_path, wanted_spec(options, None, lambda _: None))
+    again = standing_project(tmp_path, options)
+    assert again is not None
+    assert again.spec.digest == made.spec.digest
