@@ -93,7 +93,5 @@ class Seen(IntFlag):
     "The granule's table has no pixel of its own there, only a neighbour's."
 
 
-CLOUDY = Seen.CLOUD | Seen.CIRRUS | Seen.DILATED_CLOUD
-"""Clouds and what is near them."""
-UNBELIEVED = CLOUDY | Seen.SPACECRAFT
+UNBELIEVED = Seen.CLOUD | Seen.CIRRUS | Seen.DILATED_CLOUD | Seen.SPACECRAFT
 """What makes a cell not to be believed."""

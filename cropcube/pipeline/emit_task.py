@@ -15,10 +15,11 @@ import numpy as np
 from rasterio.features import rasterize
 
 from cropcube.cube.store import Store
-from cropcube.domain.emit import CLOUDY, EMIT, FILES, GOOD, RESOLUTION_M, WAVELENGTHS_NM, Seen
+from cropcube.domain.emit import EMIT, FILES, GOOD, RESOLUTION_M, WAVELENGTHS_NM
 from cropcube.domain.grid import inside, owned
 from cropcube.domain.sensor import READ_FAILED
 from cropcube.errors import CropcubeError, InvalidInputError, ResourceError
+from cropcube.features.spectra import is_clear
 from cropcube.observations.day import FailedRead
 from cropcube.observations.emit_granule import open_granule
 from cropcube.observations.emit_ortho import ortho_index
@@ -31,7 +32,7 @@ from cropcube.pipeline.provenance import UsedScenes
 from cropcube.pipeline.stage import DONE, INCOMPLETE, StageTask, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -137,6 +138,8 @@ class _Work:
     "Cells of the region that are seen, by day."
     clear: dict[Tile, int] = field(default_factory=dict)
     "Cells x days without a cloud."
+    qualities: dict[Tile, NDArray[np.uint8]] = field(default_factory=dict)
+    "Of the day being laid, until it is written."
     used: UsedScenes = field(default_factory=UsedScenes)
     failed: list[FailedRead] = field(default_factory=list)
     bytes_read: int = 0
@@ -158,7 +161,9 @@ class _Work:
         for each in passes:
             if not self._laid(each, waiting, left, day):
                 lost.append(each.scene)
-        self._write_lost(day, lost, waiting, left)
+        for tile, mosaic in waiting.items():  # for a granule that broke off
+            self._write(tile, day, mosaic)
+        self._mark_lost(day, lost)
 
     def _opened(self, scene: Scene, box: PixelBox) -> _Pass | None:
         """Return a granule with the pixels of the task's cells; None, and a record of why, where it cannot be read."""
@@ -194,34 +199,32 @@ class _Work:
             return False
         return True
 
-    def _write_lost(
-        self, day: int, lost: Iterable[Scene], waiting: dict[Tile, _Mosaic], left: Mapping[Tile, list[str]]
-    ) -> None:
-        """Write what still waits, and mark cells that only a granule sees that could not be read."""
-        for tile, mosaic in waiting.items():
-            self._write(tile, day, mosaic)
+    def _mark_lost(self, day: int, lost: Sequence[Scene]) -> None:
+        """Mark cells that only granules see that could not be read.
+
+        The quality of tiles without any is written too, which removes marks of a run that was killed: it may have
+        failed to read what this one has read.
+        """
         footprints = footprints_in([scene.geometry for scene in lost], self.square.tiles[0].lattice)
-        if not len(footprints):
-            return
-        for tile in left:
+        for tile in self.square.tiles:
             box = tile.box(RESOLUTION_M)
-            shown = rasterize(footprints, box.shape, transform=box.transform, dtype=np.uint8)
-            quality = self.store.read(self.square.zone, "quality", box, ([day],))[0]
-            marked = np.where((quality == 0) & (shown != 0), np.uint8(READ_FAILED), quality)
-            if (marked != quality).any():
-                self.store.write_days(self.square.zone, "quality", box, range(day, day + 1), {day: marked})
+            quality = self.qualities.pop(tile, np.zeros(box.shape, np.uint8))
+            if len(footprints):
+                shown = rasterize(footprints, box.shape, transform=box.transform, dtype=np.uint8)
+                quality = np.where((quality == 0) & (shown != 0), np.uint8(READ_FAILED), quality)
+            self.store.write_days(self.square.zone, "quality", box, range(day, day + 1), {day: quality})
+            if quality.any():
                 self.cells.setdefault(tile, {}).setdefault(day, 0)
 
     def _write(self, tile: Tile, day: int, mosaic: _Mosaic) -> None:
         box, zone = tile.box(RESOLUTION_M), self.square.zone
-        for name, values in (
-            ("reflectance", mosaic.reflectance), ("uncertainty", mosaic.uncertainty), ("quality", mosaic.quality),
-        ):  # fmt: skip
+        self.qualities[tile] = mosaic.quality
+        for name, values in (("reflectance", mosaic.reflectance), ("uncertainty", mosaic.uncertainty)):
             self.store.write_days(zone, name, box, range(day, day + 1), {day: values})
         self.used.add(tile, mosaic.scenes)
         self.cells.setdefault(tile, {})[day] = int(np.count_nonzero(mosaic.quality))
         self.seen[day] += int(((mosaic.quality != 0) & inside(self.region, box) & owned(box)).sum())
-        self.clear[tile] = self.clear.get(tile, 0) + int(_is_clear(mosaic.quality).sum())
+        self.clear[tile] = self.clear.get(tile, 0) + int(is_clear(mosaic.quality).sum())
 
     def _count_read(self, each: _Pass) -> None:
         held = each.index.line >= 0
@@ -256,16 +259,12 @@ class _Mosaic:
             self.scenes = [scene]
             self.reflectance, self.uncertainty, self.quality = seen.reflectance, uncertainty, quality
             return
-        better = (quality != 0) & ((self.quality == 0) | (_is_clear(quality) & ~_is_clear(self.quality)))
+        better = (quality != 0) & ((self.quality == 0) | (is_clear(quality) & ~is_clear(self.quality)))
         if better.any():
             self.scenes.append(scene)
             self.reflectance[:, better] = seen.reflectance[:, better]
             self.uncertainty[:, better] = uncertainty[:, better]
             self.quality[better] = quality[better]
-
-
-def _is_clear(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return np.asarray((quality & (Seen.OBSERVED | CLOUDY)) == Seen.OBSERVED)
 
 
 def _refuse_other_bands(header: EmitHeader) -> None:
