@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from cropcube.cube.observed import read_observations
+from cropcube.domain.emit import RESOLUTION_M
 from cropcube.domain.lattice import FINEST_M, Tile, grown
 from cropcube.errors import ModelMismatchError
 from cropcube.features.cells import CELLS_AT_ONCE, cell_px, cells_of, paste
 from cropcube.features.compute import CLEAR_COUNT, indices_at, reduce_time, resolutions_read
-from cropcube.features.spectra import JOINED, SPECTRUM, EmitFeatures
+from cropcube.features.spectra import COUNT, JOINED, SPECTRUM
 from cropcube.kernels.device import CPU
 
 if TYPE_CHECKING:
@@ -102,6 +103,32 @@ class StoredFeatures:
         resolution_m = min(r for name, r in self.store.arrays if name == CLEAR_COUNT)
         counts = self.store.read(box.lattice.name, CLEAR_COUNT, box.at(resolution_m))
         return self.read(layout, box), counts
+
+
+@dataclass(frozen=True)
+class EmitFeatures(StoredFeatures):
+    """Spectra read from their store, as a classifier takes them: each 10 m pixel has that of its cell of 60 m."""
+
+    def read(self, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
+        """Return the spectra of a box; see `FeatureSource`."""
+        spectra = self._read(layout.array, box)
+        if (JOINED, RESOLUTION_M) in self.store.arrays:
+            spectra = np.concatenate([spectra, self._read(JOINED, box)])
+        return {FINEST_M: spectra[:, None]}
+
+    def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
+        """Return spectra and clear acquisitions of a box; see `FeatureSource`."""
+        return self.read(layout, box), self._read(COUNT, box)
+
+    def _read(self, name: str, box: PixelBox) -> NDArray[Any]:
+        """Return an array at 10 m; boxes need not be whole cells."""
+        coarse = box.at(RESOLUTION_M)
+        values = self.store.read(box.lattice.name, name, coarse)
+        step = RESOLUTION_M // FINEST_M
+        rows = (box.row + np.arange(box.height)) // step - coarse.row
+        cols = (box.col + np.arange(box.width)) // step - coarse.col
+        repeated: NDArray[Any] = values[..., rows[:, None], cols]
+        return repeated
 
 
 def stored_source(store: Store) -> FeatureSource:

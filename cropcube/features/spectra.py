@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import numpy as np
 from cropcube.cube.layout import SPECTRA_CHUNK_PX, Along, ArraySpec, StoreSpec, largest_divisor, tile_side
 from cropcube.domain.emit import EMIT, FWHM_NM, GOOD, RESOLUTION_M, UNBELIEVED, WAVELENGTHS_NM, Seen
 from cropcube.domain.feature_spec import LIKE_SENTINEL2
-from cropcube.domain.lattice import FINEST_M
 from cropcube.domain.sensor import READ_FAILED, REFLECTANCE_SCALE
 from cropcube.kernels import (
     SENTINEL2_TARGETS,
@@ -34,12 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropcube.cube.layout import JSON
-    from cropcube.cube.store import Store
     from cropcube.domain.feature_spec import FeatureSpec
-    from cropcube.domain.lattice import Lattice, PixelBox
     from cropcube.domain.season import Season
     from cropcube.domain.sensor import Sensor
-    from cropcube.features.model_input import InputLayout
 
 SPECTRUM, UNCERTAINTY, DAY, COUNT, NARROW_INDEX = "spectrum", "uncertainty", "day", "clear_count", "index"
 INDEX_NAME, WAVELENGTH = "index_name", "wavelength"
@@ -198,50 +193,3 @@ def means_of_cells(values_SBYX: NDArray[np.uint16], factor: int) -> NDArray[np.f
     filled: NDArray[np.float32] = gap_fill(np.where(there, means, np.float32(0)), there)
     filled[:, ~there.any(axis=0)] = np.nan
     return filled
-
-
-@dataclass(frozen=True)
-class EmitFeatures:
-    """Spectra read from their store, as a classifier takes them: each 10 m pixel has that of its cell of 60 m."""
-
-    store: Store
-
-    @property
-    def name(self) -> str:
-        """Where the store lies."""
-        return str(self.store.path)
-
-    @property
-    def rows_px(self) -> int:
-        """Any rows can be read."""
-        return 1
-
-    @property
-    def tile_px(self) -> int:
-        """Side of a tile at 10 m."""
-        return next(zone.tile_px for zone in self.store.zones.values())
-
-    def lattice(self, zone: str) -> Lattice:
-        """Return the lattice of a zone."""
-        return self.store.zone(zone).lattice
-
-    def read(self, layout: InputLayout, box: PixelBox) -> dict[int, NDArray[Any]]:
-        """Return the spectra of a box; see `FeatureSource`."""
-        spectra = self._read(layout.array, box)
-        if (JOINED, RESOLUTION_M) in self.store.arrays:
-            spectra = np.concatenate([spectra, self._read(JOINED, box)])
-        return {FINEST_M: spectra[:, None]}
-
-    def read_counted(self, layout: InputLayout, box: PixelBox) -> tuple[dict[int, NDArray[Any]], NDArray[np.uint16]]:
-        """Return spectra and clear acquisitions of a box; see `FeatureSource`."""
-        return self.read(layout, box), self._read(COUNT, box)
-
-    def _read(self, name: str, box: PixelBox) -> NDArray[Any]:
-        """Return an array at 10 m; boxes need not be whole cells."""
-        coarse = box.at(RESOLUTION_M)
-        values = self.store.read(box.lattice.name, name, coarse)
-        step = RESOLUTION_M // FINEST_M
-        rows = (box.row + np.arange(box.height)) // step - coarse.row
-        cols = (box.col + np.arange(box.width)) // step - coarse.col
-        repeated: NDArray[Any] = values[..., rows[:, None], cols]
-        return repeated

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cropcube.domain.emit import WATER_VAPOUR_NM
 from cropcube.domain.sensor import SENTINEL2
 from cropcube.errors import InvalidInputError
 from cropcube.kernels import _native
@@ -16,8 +17,6 @@ from cropcube.kernels.arguments import check_good, check_host, in_native_order
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WATER_VAPOUR_NM = ((1325.0, 1435.0), (1770.0, 1962.0))
-"""Where water vapour leaves no light to measure: the bands that EMIT's own products call bad lie in these."""
 LEAST_SHARE = 0.5
 """Of a target's response that bands with values must hold."""
 _NEGLIGIBLE = 1e-4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ from cropcube.observations.emit_ortho import ortho_index
 from cropcube.observations.emit_sweep import SweepOptions, sweep
 from cropcube.observations.extent import footprints_in
 from cropcube.observations.granule_files import GranuleFiles
+from cropcube.pipeline import build_task
 from cropcube.pipeline.build_memory import bounding_box
 from cropcube.pipeline.build_task import LISTED_FAILURES, scenes_by_day
 from cropcube.pipeline.provenance import UsedScenes
@@ -63,12 +63,7 @@ def drop_scratch(project: Project) -> None:
 
 def erase(project: Project, task: StageTask) -> None:
     """Remove everything that a build task owns."""
-    square: BuildSquare = task.payload
-    store = Store.open(project.seen_by(EMIT).cube_path, writable=True)
-    days = project.spec.season.slab_days(square.slab)
-    store.erase_present(square.zone, square.slab, square.square)
-    for tile, (name, resolution_m) in itertools.product(square.tiles, store.arrays):
-        store.erase(square.zone, name, tile.box(resolution_m), (days,))
+    build_task.erase(project.seen_by(EMIT), task)
 
 
 def write(project: Project, task: StageTask) -> TaskResult:

@@ -19,7 +19,6 @@ from cropcube.errors import InvalidInputError
 from cropcube.features.layout import feature_spec_of
 from cropcube.features.model_input import InputLayout
 from cropcube.features.source import StoredFeatures, check_store, stored_source
-from cropcube.features.spectra import EmitFeatures
 from cropcube.pipeline.feature_sources import FEATURES, contents_under, whole_source
 from cropcube.pipeline.labels import WITHOUT_PLACE, grouped, grouped_rows, read_labels
 from cropcube.pipeline.sources import open_source, refuse_damaged
@@ -85,7 +84,7 @@ def of_project(project: Project, options: TrainOptions) -> TrainingSet:
     season = project.spec.season
     window = window_of(options.model_window, spec, season, project.spec.region.geometry.centroid.y)
     layout = InputLayout.of(spec, season, project.spec.sensor, window)
-    if isinstance(features, StoredFeatures | EmitFeatures):
+    if isinstance(features, StoredFeatures):
         check_store(features.store, layout)
     legend = read_legend(options.legend)
     labels = read_labels(options.labels, legend, project.spec)
